@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// packet/parse.h: from the bytes of an Ethernet frame to what rules and attribution want to know.
+//
+// Input:   a frame as a tap delivers it: Ethernet header first, 802.1Q tags in-band. Hostile.
+// Failure: a frame that cannot be understood is a Kind, not an error: somebody has to judge it.
+// Cost:    no allocation; every header is visited once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "packet/flow.h"
+
+namespace xfilter::packet {
+
+enum class Kind : std::uint8_t {
+  ip,         // flow is valid
+  fragment,   // a later fragment: flow has no ports
+  other,      // not IP (ARP, LLDP, ...)
+  malformed,  // a header is cut short or contradicts itself
+};
+
+struct TcpFlags {
+  static constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10;
+};
+
+struct Packet {
+  Kind kind = Kind::malformed;
+  Flow flow;
+  std::uint8_t tcp_flags = 0;     // 0 unless TCP
+  std::uint32_t tcp_sequence = 0;
+  std::uint32_t tcp_acknowledgement = 0;
+};
+
+Packet parse_frame(std::span<const std::byte> frame);
+
+}  // namespace xfilter::packet
