@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // base/budget.h: how much work one look-up may cost.
 //
-// Every loop whose length a guest decides takes a Budget and spends a step a turn. A guest that builds
-// a list without an end gets an error (Errc::budget_exhausted), not our time.
+// Every loop whose length a guest decides takes a Budget and spends a step a turn. A guest that
+// builds a list without an end gets an error (Errc::budget_exhausted), not our time.
 #pragma once
 
 #include <cstdint>

@@ -15,10 +15,11 @@ namespace xfilter {
 
 static_assert(std::endian::native == std::endian::little, "guests and hosts are x86-64");
 
-// The T at `offset`, or nothing if it does not fit. Subtracts and never adds: offset + size can wrap.
+// The T at `offset`, or nothing if it does not fit. Subtracts and never adds: offset + size can
+// wrap.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-std::optional<T> load(std::span<const std::byte> from, std::size_t offset) {
+requires std::is_trivially_copyable_v<T> std::optional<T> load(std::span<const std::byte> from,
+                                                               std::size_t offset) {
   if (offset > from.size() || from.size() - offset < sizeof(T)) return std::nullopt;
   T value;
   std::memcpy(&value, from.data() + offset, sizeof(T));
@@ -37,8 +38,7 @@ std::optional<T> load_big_endian(std::span<const std::byte> from, std::size_t of
 }
 
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-std::span<std::byte> writable_bytes_of(T& value) {
+requires std::is_trivially_copyable_v<T> std::span<std::byte> writable_bytes_of(T& value) {
   return std::as_writable_bytes(std::span<T, 1>(&value, 1));
 }
 

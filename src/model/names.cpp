@@ -6,14 +6,20 @@ namespace xfilter::model {
 
 const char* to_string(Confidence confidence) {
   switch (confidence) {
-    case Confidence::exact: return "exact";
-    case Confidence::inferred: return "inferred";
-    case Confidence::ambiguous: return "ambiguous";
-    case Confidence::unknown: return "unknown";
+    case Confidence::exact:
+      return "exact";
+    case Confidence::inferred:
+      return "inferred";
+    case Confidence::ambiguous:
+      return "ambiguous";
+    case Confidence::unknown:
+      return "unknown";
   }
   return "unknown";
 }
 
-const char* to_string(Action action) { return action == Action::drop ? "drop" : "pass"; }
+const char* to_string(Action action) {
+  return action == Action::drop ? "drop" : "pass";
+}
 
 }  // namespace xfilter::model

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// packet/flow.h: addresses and the flow that a packet belongs to. Values only; nothing here can fail.
+// packet/flow.h: addresses and the flow that a packet belongs to. Values only; nothing here can
+// fail.
 #pragma once
 
 #include <array>
@@ -24,8 +25,8 @@ struct IpAddress {
   static IpAddress v6(const std::array<std::uint8_t, 16>& bytes);
   static std::optional<IpAddress> parse(std::string_view text);
 
-  bool is_v4_mapped() const;       // ::ffff:a.b.c.d
-  IpAddress unmapped() const;      // the IPv4 address behind a v4-mapped one; otherwise itself
+  bool is_v4_mapped() const;   // ::ffff:a.b.c.d
+  IpAddress unmapped() const;  // the IPv4 address behind a v4-mapped one; otherwise itself
   std::uint32_t v4_host_order() const;
 
   auto operator<=>(const IpAddress&) const = default;

@@ -28,7 +28,7 @@ struct TcpFlags {
 struct Packet {
   Kind kind = Kind::malformed;
   Flow flow;
-  std::uint8_t tcp_flags = 0;     // 0 unless TCP
+  std::uint8_t tcp_flags = 0;  // 0 unless TCP
   std::uint32_t tcp_sequence = 0;
   std::uint32_t tcp_acknowledgement = 0;
 };

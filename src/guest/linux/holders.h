@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// guest/linux/holders.h: which tasks hold which open sockets. The walk of everything.
+//
+// Descriptor tables lead from tasks to files, never back, so this is a walk: the fallback of
+// attribution and its oracle. Cost: three to ten reads a process and its table; milliseconds on a
+// busy guest.
+#pragma once
+
+#include <vector>
+
+#include "guest/linux/files.h"
+
+namespace xfilter::guest::linux {
+
+struct Holder {
+  VirtAddr file;
+  std::uint32_t fd = 0;
+  VirtAddr files_struct;  // shared by the threads of a process, unless one asked for its own
+  Task task;              // a thread that uses it; the group's leader where that is one
+};
+
+struct Holders {
+  std::vector<Holder> all;  // of socket files only
+  bool is_complete = true;  // no task or table was left out (unreadable, over budget)
+};
+
+Result<Holders> walk_holders(const View& view, Budget& budget);
+
+}  // namespace xfilter::guest::linux

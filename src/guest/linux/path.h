@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// guest/linux/path.h: the path of an open file, as d_path() would give it.
+//
+// Walks dentries up to the root of the mount and on through the mounts it is mounted on, to the
+// top: so the path is the one in the file's own mount namespace, whatever root directory a process
+// has. Cost: two or three reads a component.
+#pragma once
+
+#include <string>
+
+#include "guest/linux/view.h"
+
+namespace xfilter::guest::linux {
+
+// `path` is the address of a struct path.
+Result<std::string> read_path(const View& view, VirtAddr path);
+
+}  // namespace xfilter::guest::linux

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "guest/linux/socket.h"
+
+namespace xfilter::guest::linux {
+namespace {
+
+constexpr std::uint16_t kAfInet = 2, kAfInet6 = 10;
+
+Result<packet::IpAddress> read_v4(const View& view, VirtAddr at, kernel::Member member) {
+  XF_TRY(raw, view.read<std::uint32_t>(at, member));
+  return packet::IpAddress::v4(__builtin_bswap32(raw));
+}
+Result<packet::IpAddress> read_v6(const View& view, VirtAddr at, kernel::Member member) {
+  XF_TRY(raw, (view.read<std::array<std::uint8_t, 16>>(at, member)));
+  return packet::IpAddress::v6(raw);
+}
+
+}  // namespace
+
+const char* to_string(TcpState state) {
+  switch (state) {
+    case TcpState::established:
+      return "ESTABLISHED";
+    case TcpState::syn_sent:
+      return "SYN_SENT";
+    case TcpState::syn_recv:
+      return "SYN_RECV";
+    case TcpState::fin_wait1:
+      return "FIN_WAIT1";
+    case TcpState::fin_wait2:
+      return "FIN_WAIT2";
+    case TcpState::time_wait:
+      return "TIME_WAIT";
+    case TcpState::close:
+      return "CLOSE";
+    case TcpState::close_wait:
+      return "CLOSE_WAIT";
+    case TcpState::last_ack:
+      return "LAST_ACK";
+    case TcpState::listen:
+      return "LISTEN";
+    case TcpState::closing:
+      return "CLOSING";
+    case TcpState::new_syn_recv:
+      return "SYN_RECV";
+  }
+  return "UNKNOWN";
+}
+
+Result<SocketTuple> read_tuple(const View& view, VirtAddr at) {
+  const auto& layout = view.layout();
+  SocketTuple tuple;
+  tuple.at = at;
+  XF_TRY(family, view.read<std::uint16_t>(at, layout.sk_family));
+  XF_TRY(state, view.read<std::uint8_t>(at, layout.sk_state));
+  if ((family != kAfInet && family != kAfInet6) || state < 1 || state > 12)
+    return fail(Errc::guest_data_invalid,
+                "sock {}: family {} and state {} are not a TCP or UDP socket's", at, family, state);
+  tuple.state = static_cast<TcpState>(state);
+  tuple.is_ipv6_socket = family == kAfInet6;
+  XF_TRY(local_port, view.read<std::uint16_t>(at, layout.sk_num));
+  tuple.local_port = local_port;
+  XF_TRY(remote_port, view.read<std::uint16_t>(at, layout.sk_dport));
+  tuple.remote_port = __builtin_bswap16(remote_port);
+  XF_TRY(net, view.read_pointer(at, layout.sk_net));
+  tuple.net = net;
+  XF_TRY(hash, view.read<std::uint32_t>(at, layout.sk_hash));
+  tuple.hash = hash;
+  XF_TRY(local, tuple.is_ipv6_socket ? read_v6(view, at, layout.sk_v6_rcv_saddr)
+                                     : read_v4(view, at, layout.sk_rcv_saddr));
+  tuple.local = local;
+  XF_TRY(remote, tuple.is_ipv6_socket ? read_v6(view, at, layout.sk_v6_daddr)
+                                      : read_v4(view, at, layout.sk_daddr));
+  tuple.remote = remote;
+  return tuple;
+}
+
+Result<VirtAddr> read_sock_of_file(const View& view, VirtAddr file) {
+  const auto& layout = view.layout();
+  XF_TRY(operations, view.read_pointer(file, layout.file_f_op));
+  if (operations != view.profile().symbols.find("socket_file_ops")) return VirtAddr{};
+  XF_TRY(socket, view.read_pointer(file, layout.file_private_data));
+  return view.read_pointer(socket, layout.socket_sk);
+}
+
+Result<SocketFile> read_socket_file(const View& view, VirtAddr sock) {
+  const auto& layout = view.layout();
+  SocketFile found;
+  XF_TRY(uid, view.read<std::uint32_t>(sock, layout.sk_uid));
+  found.uid = uid;
+  XF_TRY(socket, view.read_pointer(sock, layout.sk_socket));
+  if (!socket) return found;
+  XF_TRY(file, view.read_pointer(socket, layout.socket_file));
+  if (!file) return found;
+  XF_TRY(back, read_sock_of_file(view, file));
+  if (back != sock)
+    return fail(Errc::guest_data_invalid, "sock {}: its file {} leads to sock {}", sock, file,
+                back);
+  XF_TRY(inode, view.read_pointer(file, layout.file_f_inode));
+  XF_TRY(number, view.read<std::uint64_t>(inode, layout.inode_i_ino));
+  found.file = file;
+  found.inode = number;
+  return found;
+}
+
+Result<std::uint64_t> read_file_references(const View& view, VirtAddr file) {
+  const auto& layout = view.layout();
+  if (layout.file_f_count) return view.read<std::uint64_t>(file, *layout.file_f_count);
+  if (!layout.file_f_ref)
+    return fail(Errc::profile_lacks_member,
+                "the guest kernel's BTF has neither file.f_count nor file.f_ref");
+  // file_ref_t counts from 0 for one reference (include/linux/file_ref.h, FILE_REF_ONEREF).
+  XF_TRY(references, view.read<std::uint64_t>(file, *layout.file_f_ref));
+  return references + 1;
+}
+
+}  // namespace xfilter::guest::linux

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "guest/linux/socket_tables.h"
+
+#include <algorithm>
+
+namespace xfilter::guest::linux {
+namespace {
+
+using packet::Flow;
+using packet::IpAddress;
+
+constexpr std::uint32_t kLargestTable =
+    1 << 24;  // buckets; the kernel's own limit for ehash is 512 Ki
+
+struct Table {
+  VirtAddr buckets;
+  std::uint32_t mask = 0;
+};
+
+Result<Table> checked(const char* what, VirtAddr buckets, std::uint32_t mask) {
+  if (!buckets || mask >= kLargestTable || ((mask + 1) & mask) != 0)
+    return fail(Errc::guest_data_invalid, "{}: buckets at {} with mask {:#x}", what, buckets, mask);
+  return Table{buckets, mask};
+}
+
+Result<VirtAddr> tcp_hashinfo(const View& view, VirtAddr net) {
+  return view.read_pointer(net, view.layout().net_tcp_hashinfo);
+}
+
+Result<Table> ehash(const View& view, VirtAddr net) {
+  XF_TRY(hashinfo, tcp_hashinfo(view, net));
+  XF_TRY(buckets, view.read_pointer(hashinfo, view.layout().hashinfo_ehash));
+  XF_TRY(mask, view.read<std::uint32_t>(hashinfo, view.layout().hashinfo_ehash_mask));
+  return checked("tcp ehash", buckets, mask);
+}
+
+// inet_hashinfo.listening_hash has INET_LHTABLE_SIZE buckets, in the struct itself.
+constexpr std::uint32_t kListeningHashMask = 31;
+
+Result<Table> listeners(const View& view, VirtAddr net) {
+  XF_TRY(hashinfo, tcp_hashinfo(view, net));
+  const auto& layout = view.layout();
+  if (layout.hashinfo_listening_hash)
+    return checked("tcp listening_hash", hashinfo + layout.hashinfo_listening_hash->offset,
+                   kListeningHashMask);
+  XF_TRY(buckets, view.read_pointer(hashinfo, layout.hashinfo_lhash2));
+  XF_TRY(mask, view.read<std::uint32_t>(hashinfo, layout.hashinfo_lhash2_mask));
+  return checked("tcp lhash2", buckets, mask);
+}
+
+Result<Table> udp_table(const View& view, VirtAddr net) {
+  const auto& layout = view.layout();
+  VirtAddr table;
+  if (layout.net_udp_table) {
+    XF_TRY(of_net, view.read_pointer(net, *layout.net_udp_table));
+    table = of_net;
+  } else {
+    XF_TRY(global, view.profile().symbols.need("udp_table"));
+    table = global;
+  }
+  XF_TRY(buckets, view.read_pointer(table, layout.udp_table_hash));
+  XF_TRY(mask, view.read<std::uint32_t>(table, layout.udp_table_mask));
+  return checked("udp table", buckets, mask);
+}
+
+// Visits the socks of one chain. An hlist ends with a null pointer, an hlist_nulls with an odd one.
+template <class Visit>
+Result<void> walk_chain(const View& view, VirtAddr head, kernel::Member link, Budget& budget,
+                        const char* what, Visit visit) {
+  XF_TRY(node, view.space().read_pointer(head));
+  while (node && (node.value & 1) == 0) {
+    XF_CHECK(budget.spend(what));
+    XF_CHECK(visit(node - link.offset));
+    XF_TRY(next, view.space().read_pointer(node));
+    node = next;
+  }
+  return {};
+}
+
+// The flow's addresses as a socket of the given family stores them.
+bool address_matches(const IpAddress& stored, const IpAddress& of_packet) {
+  return stored.unmapped() == of_packet;
+}
+bool is_any(const IpAddress& address) {
+  return std::all_of(address.bytes.begin(), address.bytes.end(),
+                     [](std::uint8_t byte) { return byte == 0; });
+}
+
+Result<void> sweep_table(const View& view, const Table& table, std::uint32_t bucket_size,
+                         std::uint32_t head_offset, kernel::Member link, Budget& budget,
+                         const char* what, std::uint8_t protocol,
+                         const SocketTables::Visit& visit) {
+  for (std::uint32_t i = 0; i <= table.mask; ++i) {
+    const VirtAddr head = table.buckets + std::uint64_t{i} * bucket_size + head_offset;
+    XF_CHECK(walk_chain(view, head, link, budget, what, [&](VirtAddr sock) -> Result<void> {
+      auto tuple = read_tuple(view, sock);
+      if (!tuple) return {};  // freed or reused while we came: not a socket any more
+      return visit(protocol, *tuple);
+    }));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Net> read_net(const View& view, VirtAddr net) {
+  XF_TRY(inum, view.read<std::uint32_t>(net, view.layout().net_inum));
+  return Net{net, inum};
+}
+
+Result<VirtAddr> init_net(const View& view) {
+  return view.profile().symbols.need("init_net");
+}
+
+Result<std::vector<Net>> walk_nets(const View& view, Budget budget) {
+  std::vector<Net> nets;
+  XF_TRY(head, view.profile().symbols.need("net_namespace_list"));
+  XF_CHECK(walk_list(view, head, view.layout().net_list, budget, "list of net namespaces",
+                     [&](VirtAddr at) -> Result<void> {
+                       XF_TRY(net, read_net(view, at));
+                       nets.push_back(net);
+                       return {};
+                     }));
+  return nets;
+}
+
+// The secrets are made when they are first needed (net_get_random_once): zero may become something
+// else, so they are read for every look-up.
+Result<InetSecrets> SocketTables::read_secrets(VirtAddr net, bool is_ipv6) const {
+  const auto& layout = view_->layout();
+  const auto& symbols = view_->profile().symbols;
+  InetSecrets secrets;
+  XF_TRY(hash_mix, view_->read<std::uint32_t>(net, layout.net_hash_mix));
+  secrets.hash_mix = hash_mix;
+  const auto read = [&](std::string_view symbol,
+                        const std::optional<kernel::Member>& hotdata) -> Result<std::uint32_t> {
+    if (const auto at = symbols.find(symbol)) return view_->space().read_value<std::uint32_t>(*at);
+    if (!hotdata) return fail(Errc::profile_lacks_symbol, "the guest's kernel has no {}", symbol);
+    XF_TRY(base, symbols.need("net_hotdata"));
+    return view_->read<std::uint32_t>(base, *hotdata);
+  };
+  if (!is_ipv6) {
+    XF_TRY(tcp4, read("inet_ehash_secret", layout.hotdata_tcp4_secret));
+    secrets.tcp4 = tcp4;
+    return secrets;
+  }
+  XF_TRY(tcp6, read("inet6_ehash_secret", layout.hotdata_tcp6_secret));
+  secrets.tcp6 = tcp6;
+  XF_TRY(tcp6_addr, read("ipv6_hash_secret", layout.hotdata_tcp6_addr_secret));
+  secrets.tcp6_addr = tcp6_addr;
+  return secrets;
+}
+
+Result<std::optional<SocketTuple>> SocketTables::find_tcp(VirtAddr net, const Flow& flow,
+                                                          Budget& budget) {
+  const bool is_ipv6 = flow.src.family == IpAddress::Family::v6;
+  XF_TRY(table, ehash(*view_, net));
+  XF_TRY(secrets, read_secrets(net, is_ipv6));
+  const int formulas = is_ipv6 ? kInet6Formulas : kInet4Formulas;
+  int& last = is_ipv6 ? inet6_formula_ : inet4_formula_;
+  for (int i = 0; i < formulas; ++i) {
+    const int formula = (last + i) % formulas;
+    const std::uint32_t hash =
+        is_ipv6 ? inet6_hash(formula, secrets, flow.src, flow.src_port, flow.dst, flow.dst_port)
+                : inet4_hash(formula, secrets, flow.src, flow.src_port, flow.dst, flow.dst_port);
+    const VirtAddr bucket =
+        table.buckets + std::uint64_t{hash & table.mask} * view_->layout().ehash_bucket_size;
+    std::optional<SocketTuple> found;
+    XF_CHECK(walk_chain(*view_, bucket, view_->layout().sk_nulls_node, budget, "tcp ehash chain",
+                        [&](VirtAddr sock) -> Result<void> {
+                          if (found) return {};
+                          XF_TRY(stored, view_->read<std::uint32_t>(sock, view_->layout().sk_hash));
+                          if (stored != hash) return {};
+                          auto tuple = read_tuple(*view_, sock);
+                          if (!tuple) return {};
+                          if (tuple->net == net && tuple->local_port == flow.src_port &&
+                              tuple->remote_port == flow.dst_port &&
+                              address_matches(tuple->local, flow.src) &&
+                              address_matches(tuple->remote, flow.dst))
+                            found = *tuple;
+                          return {};
+                        }));
+    if (found) {
+      last = formula;
+      return found;
+    }
+  }
+  return std::nullopt;
+}
+
+Result<std::vector<SocketTuple>> SocketTables::find_udp(VirtAddr net, const Flow& flow,
+                                                        Budget& budget) const {
+  const auto& layout = view_->layout();
+  XF_TRY(table, udp_table(*view_, net));
+  XF_TRY(hash_mix, view_->read<std::uint32_t>(net, layout.net_hash_mix));
+  const std::uint32_t slot = (flow.src_port + hash_mix) & table.mask;  // udp_hashfn()
+  std::vector<SocketTuple> found;
+  XF_CHECK(walk_chain(*view_, table.buckets + std::uint64_t{slot} * layout.udp_hslot_size,
+                      layout.sk_node, budget, "udp hash chain", [&](VirtAddr sock) -> Result<void> {
+                        auto tuple = read_tuple(*view_, sock);
+                        if (!tuple || tuple->net != net || tuple->local_port != flow.src_port)
+                          return {};
+                        if (!is_any(tuple->local) && !address_matches(tuple->local, flow.src))
+                          return {};
+                        const bool is_connected = tuple->remote_port != 0;
+                        if (is_connected && (tuple->remote_port != flow.dst_port ||
+                                             !address_matches(tuple->remote, flow.dst)))
+                          return {};
+                        if (!tuple->is_ipv6_socket && flow.src.family == IpAddress::Family::v6)
+                          return {};
+                        found.push_back(*tuple);
+                        return {};
+                      }));
+  return found;
+}
+
+Result<void> SocketTables::sweep(VirtAddr net, Budget& budget, const Visit& visit) const {
+  const auto& layout = view_->layout();
+  XF_TRY(established, ehash(*view_, net));
+  XF_CHECK(sweep_table(*view_, established, layout.ehash_bucket_size, 0, layout.sk_nulls_node,
+                       budget, "tcp ehash", packet::protocol::tcp, visit));
+  XF_TRY(listening, listeners(*view_, net));
+  XF_CHECK(sweep_table(*view_, listening, layout.listen_bucket_size,
+                       layout.listen_bucket_nulls_head.offset, layout.sk_nulls_node, budget,
+                       "tcp listeners", packet::protocol::tcp, visit));
+  XF_TRY(udp, udp_table(*view_, net));
+  return sweep_table(*view_, udp, layout.udp_hslot_size, 0, layout.sk_node, budget, "udp table",
+                     packet::protocol::udp, visit);
+}
+
+}  // namespace xfilter::guest::linux

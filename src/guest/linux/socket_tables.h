@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// guest/linux/socket_tables.h: finding sockets where the guest's kernel keeps them: the TCP
+// established table, the TCP listeners, the UDP table.
+//
+// The tables change while we read them. A chain that leads elsewhere than its bucket (an object was
+// moved) ends with what was found; callers check what they got by reading its tuple again.
+// Cost: a look-up reads one bucket and the heads of its chain; a sweep reads whole tables.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "guest/linux/inet_hash.h"
+#include "guest/linux/socket.h"
+
+namespace xfilter::guest::linux {
+
+// A net namespace.
+struct Net {
+  VirtAddr at;
+  std::uint32_t inum = 0;  // as in /proc/PID/ns/net
+};
+Result<Net> read_net(const View& view, VirtAddr net);
+Result<std::vector<Net>> walk_nets(const View& view, Budget budget);
+Result<VirtAddr> init_net(const View& view);
+
+class SocketTables {
+ public:
+  // `view` is borrowed.
+  explicit SocketTables(const View& view) : view_(&view) {}
+
+  // The TCP socket (established, on its way there or away from it; also TIME_WAIT and request
+  // sockets) with exactly this tuple; none when the table has no such entry.
+  Result<std::optional<SocketTuple>> find_tcp(VirtAddr net, const packet::Flow& flow,
+                                              Budget& budget);
+
+  // Every UDP socket of `net` bound to the flow's source port that could send this packet.
+  Result<std::vector<SocketTuple>> find_udp(VirtAddr net, const packet::Flow& flow,
+                                            Budget& budget) const;
+
+  // Every socket of the tables that `net` uses, also those of other namespaces that share them.
+  using Visit = std::function<Result<void>(std::uint8_t protocol, const SocketTuple&)>;
+  Result<void> sweep(VirtAddr net, Budget& budget, const Visit& visit) const;
+
+ private:
+  Result<InetSecrets> read_secrets(VirtAddr net, bool is_ipv6) const;
+
+  const View* view_;
+  int inet4_formula_ = 0;  // the one that found something last is tried first
+  int inet6_formula_ = 0;
+};
+
+}  // namespace xfilter::guest::linux

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// guest/linux/view.h: a guest's Linux kernel, ready to be read: its profile and its address space.
+//
+// Readers in this folder take a View and a kernel address and return values, never references into
+// guest memory. What they return was consistent with what they checked, at some moment while they
+// ran; a caller that joins two facts checks that the first still holds. Threads: one. Lifetime:
+// profile and memory are borrowed.
+#pragma once
+
+#include "base/budget.h"
+#include "guest/kernel/profile.h"
+
+namespace xfilter::guest::linux {
+
+class View {
+ public:
+  View(const kernel::Profile& profile, const memory::GuestMemory& memory)
+      : profile_(&profile), space_(profile.address_space(memory)) {}
+
+  const kernel::Profile& profile() const { return *profile_; }
+  const kernel::Layout& layout() const { return profile_->layout; }
+  const paging::VirtualMemory& space() const { return space_; }
+
+  // The member of the object at `object`.
+  template <class T>
+  Result<T> read(VirtAddr object, kernel::Member member) const {
+    return space_.read_value<T>(object + member.offset);
+  }
+  Result<VirtAddr> read_pointer(VirtAddr object, kernel::Member member) const {
+    return space_.read_pointer(object + member.offset);
+  }
+
+ private:
+  const kernel::Profile* profile_;
+  paging::VirtualMemory space_;
+};
+
+// Visits the objects of a circular list_head list; `head` is the head's address, `link` the
+// list_head's place in the object. Ends at the head, when visit returns an error, or with the
+// budget.
+template <class Visit>
+Result<void> walk_list(const View& view, VirtAddr head, kernel::Member link, Budget& budget,
+                       const char* what, Visit visit) {
+  XF_TRY(at, view.space().read_pointer(head));
+  while (at != head) {
+    XF_CHECK(budget.spend(what));
+    XF_CHECK(visit(at - link.offset));
+    XF_TRY(next, view.space().read_pointer(at));
+    at = next;
+  }
+  return {};
+}
+
+}  // namespace xfilter::guest::linux

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "guest/paging/virtual_memory.h"
+
+#include <algorithm>
+#include <array>
+
+namespace xfilter::guest::paging {
+namespace {
+
+// Calls copy(physical address, part) for each piece of [from, from + into.size()) that one page
+// holds.
+template <class Copy>
+Result<void> for_each_page(const VirtualMemory& memory, VirtAddr from, std::span<std::byte> into,
+                           Copy copy) {
+  while (!into.empty()) {
+    XF_TRY(found, memory.translate(from));
+    const auto part =
+        static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), found.bytes_left));
+    auto copied = copy(found.at, into.first(part));
+    if (!copied) return fail(copied.error().code, "{}: {}", from, copied.error().message);
+    into = into.subspan(part);
+    from = from + part;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Translation> VirtualMemory::translate(VirtAddr va) const {
+  for (const LinearRange& range : linear_) {
+    const std::uint64_t within =
+        va.value - range.virt.value;  // wraps to something large when below
+    if (within < range.size) return Translation{range.phys + within, range.size - within};
+  }
+  return paging::translate(*memory_, root_, va);
+}
+
+Result<void> VirtualMemory::read(VirtAddr from, std::span<std::byte> into) const {
+  return for_each_page(*this, from, into, [&](PhysAddr at, std::span<std::byte> part) {
+    return memory_->read(at, part);
+  });
+}
+
+Result<void> VirtualMemory::sweep(VirtAddr from, std::span<std::byte> into) const {
+  return for_each_page(*this, from, into, [&](PhysAddr at, std::span<std::byte> part) {
+    return memory_->sweep(at, part);
+  });
+}
+
+Result<std::string> VirtualMemory::read_string(VirtAddr from, std::size_t most) const {
+  std::string text;
+  std::array<char, 256> chunk{};
+  while (text.size() < most) {
+    // Up to a page's end at a time: what follows the string may not be mapped.
+    const std::size_t to_page_end = kPageSize - from.value % kPageSize;
+    const std::size_t size = std::min({chunk.size(), most - text.size(), to_page_end});
+    XF_CHECK(read(from, std::as_writable_bytes(std::span(chunk.data(), size))));
+    const auto end = std::find(chunk.data(), chunk.data() + size, '\0');
+    text.append(chunk.data(), end);
+    if (end != chunk.data() + size) break;
+    from = from + size;
+  }
+  return text;
+}
+
+}  // namespace xfilter::guest::paging

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memory>
+
+#include "engine/inventory.h"
+#include "programs/guest_commands.h"
+#include "programs/guest_options.h"
+#include "programs/table.h"
+
+namespace xfilter::programs {
+namespace {
+
+std::string endpoint(const packet::IpAddress& address, std::uint16_t port) {
+  const std::string port_text = port == 0 ? "*" : std::to_string(port);
+  if (address.family == packet::IpAddress::Family::v6)
+    return fmt::format("[{}]:{}", packet::to_string(address), port_text);
+  return fmt::format("{}:{}", packet::to_string(address), port_text);
+}
+
+std::string owners_of(const engine::SocketEntry& socket) {
+  std::string text;
+  for (const auto& holder : socket.holders)
+    text += fmt::format("{}{} pid={} fd={}", text.empty() ? "" : ", ", holder.comm, holder.pid, holder.fd);
+  return text;
+}
+
+// UDP sockets have no TCP state: connected or not, as ss says it.
+const char* state_of(const engine::SocketEntry& socket) {
+  if (socket.protocol != packet::protocol::udp) return guest::linux::to_string(socket.tuple.state);
+  return socket.tuple.remote_port != 0 ? "ESTAB" : "UNCONN";
+}
+
+int run(const GuestOptions& options, bool as_json) {
+  auto guest = open_guest(options);
+  if (!guest) return report(guest.error());
+  auto sockets = engine::list_sockets((*guest)->view());
+  if (!sockets) return report(sockets.error());
+  if (as_json) {
+    fmt::print("{}\n", engine::to_json(*sockets).dump(2));
+    return 0;
+  }
+  std::vector<std::vector<std::string>> rows = {{"PROTO", "STATE", "LOCAL", "REMOTE", "UID", "OWNERS"}};
+  for (const auto& socket : *sockets)
+    rows.push_back({packet::protocol_name(socket.protocol), state_of(socket),
+                    endpoint(socket.tuple.local, socket.tuple.local_port),
+                    endpoint(socket.tuple.remote, socket.tuple.remote_port),
+                    socket.tuple.is_full() ? std::to_string(socket.file.uid) : "-", owners_of(socket)});
+  print_table(rows);
+  return 0;
+}
+
+}  // namespace
+
+void add_sockets_command(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("sockets", "list the guest's sockets with their owners");
+  auto options = std::make_shared<GuestOptions>();
+  auto as_json = std::make_shared<bool>(false);
+  add_guest_options(*command, *options);
+  command->add_flag("--json", *as_json, "print JSON in place of a table");
+  command->callback([=, &exit_code] { exit_code = run(*options, *as_json); });
+}
+
+}  // namespace xfilter::programs
