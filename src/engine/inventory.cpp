@@ -86,7 +86,7 @@ Result<std::vector<SocketEntry>> list_sockets(const View& view) {
   XF_TRY(holders, walk_holders(view, budget));
   std::unordered_map<std::uint64_t, std::vector<SocketHolder>> by_file;
   for (const Holder& holder : holders.all)
-    by_file[holder.file.value].push_back({holder.task.tgid, holder.fd, holder.task.comm});
+    by_file[holder.file.value].push_back({holder.process.pid, holder.fd, holder.process.comm});
 
   std::vector<SocketEntry> sockets;
   std::unordered_set<std::uint64_t> seen;  // tables are shared by namespaces

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <random>
 
 namespace xfilter::packet {
 
@@ -57,6 +58,40 @@ std::string protocol_name(std::uint8_t number) {
     case protocol::icmpv6: return "icmpv6";
     default: return std::to_string(number);
   }
+}
+
+std::string to_string(const Flow& flow) {
+  const bool has_ports = flow.protocol == protocol::tcp || flow.protocol == protocol::udp;
+  const bool is_v6 = flow.src.family == IpAddress::Family::v6;
+  const auto endpoint = [&](const IpAddress& address, std::uint16_t port) {
+    if (!has_ports) return to_string(address);
+    return fmt::format(is_v6 ? "[{}]:{}" : "{}:{}", to_string(address), port);
+  };
+  std::string text = fmt::format("{} {} > {}", protocol_name(flow.protocol), endpoint(flow.src, flow.src_port),
+                                 endpoint(flow.dst, flow.dst_port));
+  if (!has_ports && flow.src_port != 0) text += fmt::format(" id {}", flow.src_port);
+  if (flow.vlan != 0) text += fmt::format(" vlan {}", flow.vlan);
+  return text;
+}
+
+std::size_t FlowHash::operator()(const Flow& flow) const noexcept {
+  // Keyed by chance at start: which flows collide must not be the guest's choice.
+  static const std::uint64_t seed = std::random_device{}() | std::uint64_t{std::random_device{}()} << 32;
+  std::uint64_t hash = seed;
+  const auto add = [&](std::uint64_t word) {
+    hash ^= word;
+    hash *= 0x9e37'79b9'7f4a'7c15;
+    hash ^= hash >> 32;
+  };
+  for (const IpAddress* address : {&flow.src, &flow.dst}) {
+    std::uint64_t words[2];
+    std::memcpy(words, address->bytes.data(), sizeof words);
+    add(words[0]);
+    add(words[1]);
+  }
+  add(std::uint64_t{flow.src_port} << 48 | std::uint64_t{flow.dst_port} << 32 | std::uint64_t{flow.vlan} << 8 |
+      flow.protocol);
+  return static_cast<std::size_t>(hash);
 }
 
 }  // namespace xfilter::packet

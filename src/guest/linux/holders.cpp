@@ -1,75 +1,83 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/linux/holders.h"
 
-#include <unordered_set>
+#include <set>
+#include <unordered_map>
 
 #include "guest/linux/socket.h"
 
 namespace xfilter::guest::linux {
 namespace {
 
+struct Slot {
+  VirtAddr file;
+  std::uint32_t fd = 0;
+};
+
 class Walk {
  public:
   Walk(const View& view, Budget& budget) : view_(view), budget_(budget) {}
 
   Result<Holders> run() {
-    auto walked = walk_processes(view_, budget_, [&](VirtAddr at) -> Result<void> {
+    XF_CHECK(walk_processes(view_, budget_, [&](VirtAddr at) -> Result<void> {
       auto leader = read_task(view_, at);
       if (!leader || leader->tgid != leader->pid) {
         holders_.is_complete = false;
         return {};
       }
-      add_table_of(*leader);
-      if (leader->is_kernel_thread) return {};
-      if (!walk_threads(view_, *leader, budget_,
-                        [&](VirtAddr thread) { return add_thread(*leader, thread); }))
-        holders_.is_complete = false;
+      if (leader->is_kernel_thread) return {};  // they share the idle task's table: no sockets
+      add_table(*leader, leader->at, leader->files);
+      auto walked = walk_threads(view_, *leader, budget_, [&](VirtAddr thread) -> Result<void> {
+        if (thread == leader->at) return {};
+        XF_TRY(files, view_.read_pointer(thread, view_.layout().task_files));
+        add_table(*leader, thread, files);
+        return {};
+      });
+      if (!walked) holders_.is_complete = false;
       return {};
-    });
-    if (!walked) return fail(walked.error());
+    }));
     return std::move(holders_);
   }
 
  private:
-  Result<void> add_thread(const Task& leader, VirtAddr at) {
-    if (at == leader.at) return {};
-    XF_TRY(files, view_.read_pointer(at, view_.layout().task_files));
-    if (seen_.contains(files.value)) return {};
-    XF_TRY(task, read_task(view_, at));
-    add_table_of(task);
-    return {};
+  // Threads share a table, and processes may (CLONE_FILES): each is a holder, the slots are read once.
+  void add_table(const Task& process, VirtAddr thread, VirtAddr files) {
+    if (!files || !seen_.emplace(files.value, process.at.value).second) return;
+    const auto [found, is_new] = slots_.try_emplace(files.value);
+    if (is_new) found->second = read_socket_slots(files);
+    for (const Slot& slot : found->second)
+      holders_.all.push_back({slot.file, slot.fd, files, thread, process});
   }
 
-  void add_table_of(const Task& task) {
-    // Kernel threads share the idle task's table and have no sockets in it.
-    if (!task.files || task.is_kernel_thread || !seen_.insert(task.files.value).second) return;
-    auto descriptors = read_descriptors(view_, task.files);
+  std::vector<Slot> read_socket_slots(VirtAddr files) {
+    std::vector<Slot> slots;
+    auto descriptors = read_descriptors(view_, files);
     if (!descriptors) {
       holders_.is_complete = false;
-      return;
+      return slots;
     }
     for (std::uint32_t fd = 0; fd < descriptors->size(); ++fd) {
       const VirtAddr file = (*descriptors)[fd];
       if (!file) continue;
       if (!budget_.spend("descriptor tables")) {
         holders_.is_complete = false;
-        return;
+        return slots;
       }
       auto sock = read_sock_of_file(view_, file);
-      if (sock && *sock) holders_.all.push_back({file, fd, task.files, task});
+      if (sock && *sock) slots.push_back({file, fd});
     }
+    return slots;
   }
 
   const View& view_;
   Budget& budget_;
   Holders holders_;
-  std::unordered_set<std::uint64_t> seen_;  // files_structs
+  std::set<std::pair<std::uint64_t, std::uint64_t>> seen_;            // files_struct, process
+  std::unordered_map<std::uint64_t, std::vector<Slot>> slots_;        // by files_struct
 };
 
 }  // namespace
 
-Result<Holders> walk_holders(const View& view, Budget& budget) {
-  return Walk(view, budget).run();
-}
+Result<Holders> walk_holders(const View& view, Budget& budget) { return Walk(view, budget).run(); }
 
 }  // namespace xfilter::guest::linux

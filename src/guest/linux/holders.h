@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// guest/linux/holders.h: which tasks hold which open sockets. The walk of everything.
+// guest/linux/holders.h: which processes hold which open sockets. The walk of everything.
 //
 // Descriptor tables lead from tasks to files, never back, so this is a walk: the fallback of
-// attribution and its oracle. Cost: three to ten reads a process and its table; milliseconds on a
-// busy guest.
+// attribution and its oracle.
+// Cost: three to ten reads a process and its table; milliseconds on a busy guest.
 #pragma once
 
 #include <vector>
@@ -12,11 +12,13 @@
 
 namespace xfilter::guest::linux {
 
+// One slot of one descriptor table, as seen from one process that uses the table.
 struct Holder {
   VirtAddr file;
   std::uint32_t fd = 0;
-  VirtAddr files_struct;  // shared by the threads of a process, unless one asked for its own
-  Task task;              // a thread that uses it; the group's leader where that is one
+  VirtAddr files_struct;
+  VirtAddr thread;  // a task of the process that uses this table: the leader, unless threads differ
+  Task process;     // the leader
 };
 
 struct Holders {

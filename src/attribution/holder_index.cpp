@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/holder_index.h"
+
+#include <algorithm>
+#include <set>
+
+#include "guest/linux/socket.h"
+
+namespace xfilter::attribution {
+
+using guest::VirtAddr;
+using namespace guest::linux;
+
+namespace {
+
+constexpr std::size_t kRecentTables = 16;        // a choice: reading one costs what a task of the walk does
+constexpr std::size_t kMostRemembered = 100'000;  // files; beyond it the next walk starts afresh
+
+}  // namespace
+
+Result<HolderIndex::Found> HolderIndex::find(VirtAddr file, Budget& budget) {
+  if (const auto known = by_file_.find(file.value); known != by_file_.end()) {
+    known->second = verified(known->second);
+    if (accounts_for_all(known->second, file)) {
+      note_use(known->second);
+      return Found{known->second, true};
+    }
+  }
+  std::vector<Holder> nearby = find_in_recent_tables(file);
+  if (accounts_for_all(nearby, file)) {
+    note_use(nearby);
+    by_file_[file.value] = nearby;
+    return Found{std::move(nearby), true};
+  }
+  XF_TRY(is_complete, walk(budget));
+  std::vector<Holder> walked = by_file_[file.value];
+  note_use(walked);
+  return Found{std::move(walked), is_complete};
+}
+
+bool HolderIndex::is_still_held(const Holder& holder) const {
+  auto files = view_->read_pointer(holder.thread, view_->layout().task_files);
+  if (!files || *files != holder.files_struct) return false;
+  auto process = read_task(*view_, holder.process.at);
+  if (!process || process->pid != holder.process.pid ||
+      process->start_boottime != holder.process.start_boottime)
+    return false;
+  auto slot = read_descriptor(*view_, holder.files_struct, holder.fd);
+  return slot && *slot == holder.file;
+}
+
+std::vector<Holder> HolderIndex::verified(const std::vector<Holder>& remembered) const {
+  std::vector<Holder> still;
+  std::copy_if(remembered.begin(), remembered.end(), std::back_inserter(still),
+               [&](const Holder& holder) { return is_still_held(holder); });
+  return still;
+}
+
+// A file's count of references is at least the number of slots that lead to it. When the two are equal
+// there is no other slot; and when a table has as many users as its process has threads, nobody else
+// shares the table. Both counts only err upwards (a reference in flight), which costs a walk.
+bool HolderIndex::accounts_for_all(const std::vector<Holder>& holders, VirtAddr file) const {
+  if (holders.empty()) return false;
+  auto references = read_file_references(*view_, file);
+  if (!references || *references != holders.size()) return false;
+  std::set<std::uint64_t> tables;
+  for (const Holder& holder : holders) {
+    if (!tables.insert(holder.files_struct.value).second) continue;
+    auto users = view_->read<std::int32_t>(holder.files_struct, view_->layout().files_count);
+    auto threads = view_->read<std::int32_t>(holder.process.signal, view_->layout().signal_nr_threads);
+    if (!users || !threads || *users != *threads) return false;
+  }
+  return true;
+}
+
+std::vector<Holder> HolderIndex::find_in_recent_tables(VirtAddr file) const {
+  std::vector<Holder> found;
+  for (const Holder& recent : recent_) {
+    auto descriptors = read_descriptors(*view_, recent.files_struct);
+    if (!descriptors) continue;
+    for (std::uint32_t fd = 0; fd < descriptors->size(); ++fd) {
+      if ((*descriptors)[fd] != file) continue;
+      Holder holder = recent;
+      holder.file = file;
+      holder.fd = fd;
+      if (is_still_held(holder)) found.push_back(std::move(holder));
+    }
+  }
+  return found;
+}
+
+void HolderIndex::note_use(const std::vector<Holder>& holders) {
+  for (const Holder& holder : holders) {
+    recent_.remove_if([&](const Holder& other) { return other.files_struct == holder.files_struct; });
+    recent_.push_front(holder);
+  }
+  while (recent_.size() > kRecentTables) recent_.pop_back();
+}
+
+Result<bool> HolderIndex::walk(Budget& budget) {
+  ++walks_;
+  XF_TRY(holders, walk_holders(*view_, budget));
+  by_file_.clear();
+  for (Holder& holder : holders.all) {
+    if (by_file_.size() >= kMostRemembered) return false;
+    by_file_[holder.file.value].push_back(std::move(holder));
+  }
+  return holders.is_complete;
+}
+
+}  // namespace xfilter::attribution

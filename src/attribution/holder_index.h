@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// attribution/holder_index.h: from an open file of the guest to the processes that hold it.
+//
+// The guest has no pointers that way, so we remember what walks found, and believe a memory only after
+// looking: each slot is read again, and their number must be the file's own count of references. A file
+// that is new to us is first looked for in the tables where sockets were found last. Only when that does
+// not account for every reference are all tasks walked.
+// Threads: one. Cost: a known file about five reads; a new one of a busy process as many tables as it
+// takes; at worst the walk.
+#pragma once
+
+#include <list>
+#include <unordered_map>
+#include <vector>
+
+#include "guest/linux/holders.h"
+
+namespace xfilter::attribution {
+
+class HolderIndex {
+ public:
+  // `view` is borrowed; an index is of one boot of the guest.
+  explicit HolderIndex(const guest::linux::View& view) : view_(&view) {}
+
+  struct Found {
+    std::vector<guest::linux::Holder> holders;  // every slot that leads to the file
+    bool is_complete = false;                   // nobody else holds it
+  };
+  Result<Found> find(guest::VirtAddr file, Budget& budget);
+
+  std::uint64_t walks() const { return walks_; }  // how often nothing but the walk helped
+
+ private:
+  using Holder = guest::linux::Holder;
+
+  std::vector<Holder> verified(const std::vector<Holder>& remembered) const;
+  bool is_still_held(const Holder& holder) const;
+  bool accounts_for_all(const std::vector<Holder>& holders, guest::VirtAddr file) const;
+  std::vector<Holder> find_in_recent_tables(guest::VirtAddr file) const;
+  void note_use(const std::vector<Holder>& holders);
+  Result<bool> walk(Budget& budget);
+
+  const guest::linux::View* view_;
+  std::unordered_map<std::uint64_t, std::vector<Holder>> by_file_;
+  std::list<Holder> recent_;  // one per descriptor table, latest first; `file` and `fd` do not matter
+  std::uint64_t walks_ = 0;
+};
+
+}  // namespace xfilter::attribution
