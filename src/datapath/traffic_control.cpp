@@ -17,6 +17,8 @@
 
 #include "base/fd.h"
 
+#pragma GCC diagnostic ignored "-Wold-style-cast"  // in the macros of linux/netlink.h
+
 namespace xfilter::datapath {
 namespace {
 

@@ -65,7 +65,8 @@ std::string to_string(const Flow& flow) {
   const bool is_v6 = flow.src.family == IpAddress::Family::v6;
   const auto endpoint = [&](const IpAddress& address, std::uint16_t port) {
     if (!has_ports) return to_string(address);
-    return fmt::format(is_v6 ? "[{}]:{}" : "{}:{}", to_string(address), port);
+    return is_v6 ? fmt::format("[{}]:{}", to_string(address), port)
+                 : fmt::format("{}:{}", to_string(address), port);
   };
   std::string text = fmt::format("{} {} > {}", protocol_name(flow.protocol), endpoint(flow.src, flow.src_port),
                                  endpoint(flow.dst, flow.dst_port));

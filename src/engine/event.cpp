@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/event.h"
+
+#include <fmt/chrono.h>
+
+#include <nlohmann/json.hpp>
+
+namespace xfilter::engine {
+namespace {
+
+std::string utc(std::chrono::system_clock::time_point time) {
+  const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch());
+  return fmt::format("{:%FT%T}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(time)),
+                     milliseconds.count() % 1000);
+}
+
+}  // namespace
+
+std::string verdict_event(std::chrono::system_clock::time_point time, const packet::Flow& flow,
+                          const model::Owner& owner, const model::Verdict& verdict, std::chrono::nanoseconds spent) {
+  nlohmann::json processes = nlohmann::json::array();
+  for (const model::Process& process : owner.processes)
+    processes.push_back({{"pid", process.pid},
+                         {"start_boottime_ns", process.start_boottime.count()},
+                         {"uid", process.uid},
+                         {"gid", process.gid},
+                         {"comm", process.comm},
+                         {"exe", process.exe}});
+  const nlohmann::json socket_uid = owner.socket_uid ? nlohmann::json(*owner.socket_uid) : nlohmann::json(nullptr);
+  const nlohmann::ordered_json event = {
+      {"time", utc(time)},
+      {"event", "verdict"},
+      {"flow",
+       {{"protocol", packet::protocol_name(flow.protocol)},
+        {"src", packet::to_string(flow.src)},
+        {"src_port", flow.src_port},
+        {"dst", packet::to_string(flow.dst)},
+        {"dst_port", flow.dst_port},
+        {"vlan", flow.vlan}}},
+      {"owner",
+       {{"confidence", model::to_string(owner.confidence)},
+        {"reason", owner.reason},
+        {"socket_uid", socket_uid},
+        {"processes", processes}}},
+      {"rule", {{"file", verdict.rule->file}, {"line", verdict.rule->line}, {"text", verdict.rule->text}}},
+      {"verdict", model::to_string(verdict.action)},
+      {"microseconds", static_cast<double>(spent.count() / 100) / 10.0}};
+  return event.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace xfilter::engine

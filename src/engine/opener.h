@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine/opener.h: the privileged process of one VM: opens what the agent needs, attaches the datapath,
+// keeps the agent alive, and takes everything away at the end.
+//
+// It parses nothing that a guest wrote. Events pass through it as lines of text.
+// SIGINT detaches: the netdevs are as before. SIGTERM ends the process and leaves the drops in force, as
+// a crash does; the next attach takes them over.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "policy/policy.h"
+
+namespace xfilter::engine {
+
+struct AttachOptions {
+  pid_t vmm = 0;
+  std::vector<std::string> netdevs;  // empty: all taps of the VMM
+  std::string events_file;           // "-": standard output
+  std::chrono::seconds wait_for_guest{0};
+};
+
+// Filters until a signal ends it.
+Result<void> run_opener(const AttachOptions& options, const policy::Policy& policy);
+
+}  // namespace xfilter::engine

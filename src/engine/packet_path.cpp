@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/packet_path.h"
+
+#include "engine/event.h"
+
+namespace xfilter::engine {
+
+using datapath::PuntQueue;
+using model::Action;
+using model::Owner;
+using model::Verdict;
+using packet::Packet;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t kMostFlows = 32'768;  // half of what the kernel's maps hold
+constexpr int kPacketsPerTurn = 64;         // then the other queues and the guest get their turn
+
+// How old the proof may be that the guest's kernel is the one we know. A reboot takes longer.
+constexpr std::chrono::nanoseconds kCheckInterval = 20ms;
+// How often to look for a kernel that is not there (yet): each look costs tens of milliseconds.
+constexpr std::chrono::nanoseconds kSearchInterval = 250ms;
+
+// How long the kernel may act on a verdict without asking again. A connection's owner changes when the
+// socket is passed on; a datagram's when the port is bound anew, of which no packet tells.
+constexpr auto kPassTcp = 5s;
+constexpr auto kPassOther = 1s;
+constexpr auto kDropTcp = 0s;  // until replaced: a new connection on the tuple is judged by its SYN
+constexpr auto kDropOther = 5s;
+constexpr auto kUnattributed = 200ms;  // perhaps the next look finds somebody
+
+bool is_new_connection(const Packet& packet) {
+  constexpr auto kSynAck = packet::TcpFlags::syn | packet::TcpFlags::ack;
+  return packet.flow.protocol == packet::protocol::tcp && (packet.tcp_flags & kSynAck) == packet::TcpFlags::syn;
+}
+
+std::chrono::nanoseconds lifetime_of(const Packet& packet, const Owner& owner, Action action) {
+  if (!owner.is_attributed()) return kUnattributed;
+  const bool is_tcp = packet.flow.protocol == packet::protocol::tcp;
+  if (action == Action::drop) return is_tcp ? std::chrono::nanoseconds(kDropTcp) : kDropOther;
+  return is_tcp ? std::chrono::nanoseconds(kPassTcp) : kPassOther;
+}
+
+}  // namespace
+
+PacketPath::PacketPath(Guest& guest, const policy::Policy& policy, Line on_event, Line on_note)
+    : guest_(guest), policy_(policy), on_event_(std::move(on_event)), on_note_(std::move(on_note)), flows_(kMostFlows) {}
+
+bool PacketPath::serve(PuntQueue& queue) {
+  for (int i = 0; i < kPacketsPerTurn; ++i) {
+    const auto held = queue.receive();
+    if (!held) return i > 0;
+    handle(queue, *held);
+  }
+  return true;
+}
+
+// The life of a packet that the kernel held for us.
+void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
+  const auto began = std::chrono::steady_clock::now();
+
+  // 0. Is what we know of the guest still true? It may have rebooted.
+  if (began - checked_ > (guest_.is_found() ? kCheckInterval : kSearchInterval)) watch_guest();
+
+  // 1. What is it?
+  const Packet packet = packet::parse_frame(held.frame);
+  const JudgedFlow* known = flows_.find(packet.flow);
+
+  // 2. Who sent it? The sender waits for nothing: its packet is here, its kernel runs on.
+  const Owner owner = find_owner(packet, known);
+
+  // 3. What do the rules say?
+  const Verdict verdict = policy_.decide(packet, owner);
+
+  // 4. Tell, if it is news.
+  const bool is_news = known == nullptr || is_new_connection(packet) || known->action != verdict.action || known->rule_line != verdict.rule->line ||
+                       (owner.is_attributed() && known->owner.processes != owner.processes);
+  if (is_news)
+    on_event_(verdict_event(std::chrono::system_clock::now(), packet.flow, owner, verdict,
+                            std::chrono::steady_clock::now() - began));
+
+  // 5. Spare the flow's next packets the way. Before the release: what follows must not overtake.
+  remember(queue, packet, owner, verdict);
+
+  // 6. Let it go on, or end it here.
+  if (verdict.action == Action::pass) queue.release(held);
+  else queue.discard(held);
+}
+
+Owner PacketPath::find_owner(const Packet& packet, const JudgedFlow* known) {
+  if (!attributor_)
+    return {model::Confidence::unknown, "the guest's kernel is being looked for", std::nullopt, {}};
+  Owner owner = attributor_->attribute(packet);
+  // After close() the kernel goes on sending for a socket that nobody holds. A new connection starts
+  // with a SYN and never inherits.
+  if (!owner.is_attributed() && known != nullptr && known->owner.is_attributed() && !is_new_connection(packet)) {
+    Owner last = known->owner;
+    last.confidence = model::Confidence::inferred;
+    last.reason = "the flow's last known owner; now: " + owner.reason;
+    return last;
+  }
+  return owner;
+}
+
+void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& owner, const Verdict& verdict) {
+  const auto lifetime = lifetime_of(packet, owner, verdict.action);
+  if (verdict.action == Action::pass) queue.pass_from_now_on(packet.flow, lifetime);
+  else queue.drop_from_now_on(packet.flow, lifetime);
+  const auto evicted = flows_.put({packet.flow, owner, verdict.action, verdict.rule->line});
+  if (!evicted) return;
+  for (PuntQueue& any : queues_) any.forget(*evicted);
+}
+
+void PacketPath::watch_guest() {
+  checked_ = std::chrono::steady_clock::now();
+  if (guest_.is_found()) {
+    auto holds = guest_.check();
+    if (!holds) return lose_guest(holds.error());
+  } else if (guest_.find()) {
+    on_note_("the guest's kernel: " + guest_.view().profile().banner);
+  }
+  if (guest_.is_found() && !attributor_)
+    attributor_ = std::make_unique<attribution::Attributor>(guest_.view(), [this] { guest_.begin_lookup(); });
+}
+
+// A reboot, most likely. Nothing that was said about the old kernel's processes may count any longer.
+void PacketPath::lose_guest(const Error& error) {
+  attributor_.reset();
+  flows_.clear();
+  for (PuntQueue& queue : queues_) queue.begin_generation();
+  on_note_("the guest's kernel is gone, looking for it again: " + error.message);
+}
+
+}  // namespace xfilter::engine
