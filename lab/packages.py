@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian packages for the lab, unpacked into a cache outside the tree.
+
+Nothing of it is installed on the machine: guests' kernels, QEMU and the mail server are taken out of
+their packages and used from the cache. The mirror is the one that the machine's own apt uses.
+"""
+
+import fcntl
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tomllib
+from contextlib import contextmanager
+
+HERE = pathlib.Path(__file__).parent
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+QEMU_SUITE = "bookworm-backports"  # 7.2 of bookworm was seen to crash a 6.12 guest once in five boots
+
+
+def cache() -> pathlib.Path:
+    chosen = os.environ.get("XFILTER_CACHE")
+    if chosen:
+        return pathlib.Path(chosen)
+    return pathlib.Path("/var/cache/xfilter") if os.geteuid() == 0 else pathlib.Path.home() / ".cache/xfilter"
+
+
+@contextmanager
+def locked(name: str):
+    """One builder at a time; others wait."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with open(cache() / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def built(path: pathlib.Path, build) -> pathlib.Path:
+    """`path`, made by build(temporary path) if it is not there yet; never half of it."""
+    if path.exists():
+        return path
+    with locked(path.name):
+        if path.exists():
+            return path
+        partial = path.with_name(path.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True) if partial.is_dir() else partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        build(partial)
+        partial.rename(path)
+    return path
+
+
+def mirror() -> str:
+    """The URL from which this machine gets Debian's main archive."""
+    texts = []
+    for folder in [pathlib.Path("/etc/apt/sources.list")] + sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*")):
+        if folder.is_file():
+            texts.append(folder.read_text())
+    for text in texts:
+        for line in text.splitlines():
+            found = re.match(r"\s*deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+bookworm\s", line + " ")
+            if found:
+                return found.group(1)
+        for stanza in re.split(r"\n\s*\n", text):
+            uris = re.search(r"^URIs:\s*(\S+)", stanza, re.M)
+            suites = re.search(r"^Suites:\s*(.*)$", stanza, re.M)
+            if uris and suites and "bookworm" in suites.group(1).split():
+                return uris.group(1)
+    raise RuntimeError("no source of Debian bookworm in /etc/apt: the lab needs one to fetch kernels and QEMU from")
+
+
+def source_line(suite: str) -> str:
+    return f"deb [signed-by={KEYRING}] {mirror()} {suite} main"
+
+
+class Apt:
+    """apt with lists and caches of its own, for one suite."""
+
+    def __init__(self, suite: str):
+        self.root = cache() / "apt" / suite
+        (self.root / "lists" / "partial").mkdir(parents=True, exist_ok=True)
+        (self.root / "archives" / "partial").mkdir(parents=True, exist_ok=True)
+        (self.root / "sources.list").write_text(source_line(suite) + "\n")
+        (self.root / "status").touch()
+        self.options = []
+        for key, value in {
+            "Dir::Etc::sourcelist": self.root / "sources.list",
+            "Dir::Etc::sourceparts": "-",
+            "Dir::State::lists": self.root / "lists",
+            "Dir::State::status": self.root / "status",
+            "Dir::Cache": self.root,
+            "APT::Get::List-Cleanup": "0",
+            "APT::Sandbox::User": "root",
+        }.items():
+            self.options += ["-o", f"{key}={value}"]
+
+    def run(self, program: str, *arguments: str, cwd=None) -> str:
+        done = subprocess.run([program, *self.options, *arguments], cwd=cwd, text=True, capture_output=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} {' '.join(arguments)} failed:\n{done.stderr}")
+        return done.stdout
+
+    def update(self):
+        self.run("apt-get", "update", "-q")
+
+    def unpack(self, package: str, into: pathlib.Path):
+        debs = self.root / "debs"
+        shutil.rmtree(debs, ignore_errors=True)
+        debs.mkdir()
+        self.run("apt-get", "download", "-q", package, cwd=debs)
+        for deb in debs.glob("*.deb"):
+            subprocess.run(["dpkg", "-x", str(deb), str(into)], check=True)
+        shutil.rmtree(debs)
+
+
+def extract_root(name: str, suites: list[str], packages: list[str]) -> pathlib.Path:
+    """Packages with all they depend on, unpacked and not configured."""
+
+    def build(partial):
+        command = ["mmdebstrap", "--variant=extract", "--mode=root", "--quiet", f"--include={','.join(packages)}",
+                   "--architectures=amd64", f'--aptopt=APT::Default-Release "{suites[0]}"', suites[0], str(partial)]
+        done = subprocess.run(command + [source_line(suite) for suite in suites], text=True, capture_output=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"mmdebstrap could not unpack {', '.join(packages)}:\n{done.stderr[-2000:]}")
+
+    return built(cache() / name, build)
+
+
+def kernels() -> dict[str, dict]:
+    with open(HERE / "kernels.toml", "rb") as file:
+        return tomllib.load(file)
+
+
+def kernel(name: str) -> pathlib.Path:
+    """A folder with vmlinuz and lib/modules of one of lab/kernels.toml."""
+    entry = kernels()[name]
+
+    def build(partial):
+        apt = Apt(entry["suite"])
+        apt.update()
+        # The package named is a metapackage: the kernel is what it depends on.
+        depends = re.findall(r"linux-image-[^\s,]*-amd64", apt.run("apt-cache", "depends", entry["package"]))
+        package = next(p for p in depends if p != entry["package"])
+        apt.unpack(package, partial)
+        version = next((partial / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-")
+        (partial / "boot" / f"vmlinuz-{version}").rename(partial / "vmlinuz")
+        modules = partial / "usr/lib/modules" if (partial / "usr/lib/modules").exists() else partial / "lib/modules"
+        modules.rename(partial / "modules")
+        (partial / "version").write_text(version)
+
+    return built(cache() / f"kernel-{name}", build)
+
+
+def qemu() -> dict:
+    """How to start QEMU: the program, its firmware's folders, its environment."""
+    root = extract_root("qemu", [QEMU_SUITE, "bookworm"], ["qemu-system-x86"])
+    libraries = [root / "usr/lib/x86_64-linux-gnu", root / "lib/x86_64-linux-gnu"]
+    libraries += [p for p in (root / "usr/lib/x86_64-linux-gnu").glob("*") if p.is_dir() and list(p.glob("*.so.*"))]
+    return {
+        "program": str(root / "usr/bin/qemu-system-x86_64"),
+        "arguments": ["-L", str(root / "usr/share/qemu"), "-L", str(root / "usr/share/seabios")],
+        "environment": {"LD_LIBRARY_PATH": ":".join(map(str, libraries)), "PATH": os.environ["PATH"]},
+    }
