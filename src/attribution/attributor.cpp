@@ -15,18 +15,21 @@ using namespace guest::linux;
 
 namespace {
 
-// Steps one packet may cost. An honest guest with 2,000 processes and 100,000 sockets needs about half
-// of it for a full walk, and some ten for the usual look-up.
+// Steps one packet may cost. An honest guest with 2,000 processes and 100,000 sockets needs about
+// half of it for a full walk, and some ten for the usual look-up.
 constexpr std::uint64_t kStepsPerPacket = 250'000;
 constexpr std::size_t kMostKnownExes = 10'000;
 
-Owner unknown(std::string reason) { return {Confidence::unknown, std::move(reason), std::nullopt, {}}; }
+Owner unknown(std::string reason) {
+  return {Confidence::unknown, std::move(reason), std::nullopt, {}};
+}
 
-// Two moments of one struct sock: the same socket, if nothing that makes it this socket has changed.
+// Two moments of one struct sock: the same socket, if nothing that makes it this socket has
+// changed.
 bool is_same_socket(const SocketTuple& before, const SocketTuple& after) {
-  return before.is_full() == after.is_full() && before.net == after.net && before.local == after.local &&
-         before.remote == after.remote && before.local_port == after.local_port &&
-         before.remote_port == after.remote_port;
+  return before.is_full() == after.is_full() && before.net == after.net &&
+         before.local == after.local && before.remote == after.remote &&
+         before.local_port == after.local_port && before.remote_port == after.remote_port;
 }
 
 }  // namespace
@@ -36,7 +39,8 @@ Owner Attributor::attribute(const Packet& packet) {
   Budget budget(kStepsPerPacket);
   const bool is_tcp = packet.flow.protocol == packet::protocol::tcp;
   const bool is_udp = packet.flow.protocol == packet::protocol::udp;
-  if (packet.kind != packet::Kind::ip) return unknown("not a whole IP packet: no socket can be looked up");
+  if (packet.kind != packet::Kind::ip)
+    return unknown("not a whole IP packet: no socket can be looked up");
   if (!is_tcp && !is_udp)
     return unknown(fmt::format("{}: sockets of this protocol are not looked up",
                                packet::protocol_name(packet.flow.protocol)));
@@ -50,12 +54,14 @@ Result<Owner> Attributor::attribute_tcp(const Packet& packet, Budget& budget) {
   XF_TRY(found, tables_.find_tcp(net, packet.flow, budget));
   if (!found) return unknown("no TCP socket has this tuple");
   if (found->state == TcpState::time_wait) return unknown("TIME_WAIT: the kernel's own reply");
-  if (found->state != TcpState::new_syn_recv) return owner_of(*found, Confidence::exact, "", budget);
+  if (found->state != TcpState::new_syn_recv)
+    return owner_of(*found, Confidence::exact, "", budget);
   XF_TRY(listener, view_->read_pointer(found->at, view_->layout().sk_listener));
   XF_TRY(listening, read_tuple(*view_, listener));
   if (listening.state != TcpState::listen)
     return unknown("a connection request whose listener is gone");
-  return owner_of(listening, Confidence::inferred, "the listener; who will accept is not known yet", budget);
+  return owner_of(listening, Confidence::inferred, "the listener; who will accept is not known yet",
+                  budget);
 }
 
 Result<Owner> Attributor::attribute_udp(const Packet& packet, Budget& budget) {
@@ -63,25 +69,35 @@ Result<Owner> Attributor::attribute_udp(const Packet& packet, Budget& budget) {
   XF_TRY(bound, tables_.find_udp(net, packet.flow, budget));
   if (bound.empty()) return unknown("no UDP socket is bound to this port");
   // Like the kernel: a socket connected to this very peer comes before those that talk to anybody.
-  const bool has_connected = std::any_of(bound.begin(), bound.end(), [](const auto& s) { return s.remote_port != 0; });
-  if (has_connected) std::erase_if(bound, [](const SocketTuple& socket) { return socket.remote_port == 0; });
+  const bool has_connected =
+      std::any_of(bound.begin(), bound.end(), [](const auto& s) { return s.remote_port != 0; });
+  if (has_connected)
+    std::erase_if(bound, [](const SocketTuple& socket) { return socket.remote_port == 0; });
   const auto best = has_connected ? Confidence::exact : Confidence::inferred;
-  const char* reason = has_connected ? "" : "the socket is not connected: any holder of a raw socket could have sent this";
+  const char* reason =
+      has_connected
+          ? ""
+          : "the socket is not connected: any holder of a raw socket could have sent this";
   if (bound.size() == 1) return owner_of(bound.front(), best, reason, budget);
 
-  Owner all{Confidence::ambiguous, fmt::format("{} sockets share this port", bound.size()), std::nullopt, {}};
+  Owner all{Confidence::ambiguous,
+            fmt::format("{} sockets share this port", bound.size()),
+            std::nullopt,
+            {}};
   for (const SocketTuple& socket : bound) {
     XF_TRY(one, owner_of(socket, best, reason, budget));
     for (Process& process : one.processes)
       if (std::find(all.processes.begin(), all.processes.end(), process) == all.processes.end())
         all.processes.push_back(std::move(process));
   }
-  if (all.processes.empty()) return unknown("several sockets share this port, and no process holds one");
+  if (all.processes.empty())
+    return unknown("several sockets share this port, and no process holds one");
   if (all.processes.size() == 1) all.confidence = Confidence::inferred;
   return all;
 }
 
-Result<Owner> Attributor::owner_of(const SocketTuple& tuple, Confidence best, std::string reason, Budget& budget) {
+Result<Owner> Attributor::owner_of(const SocketTuple& tuple, Confidence best, std::string reason,
+                                   Budget& budget) {
   XF_TRY(before, read_socket_file(*view_, tuple.at));
   if (!before.file) {
     Owner orphan = unknown("no process holds the socket: closed already, or not yet accepted");
@@ -98,7 +114,8 @@ Result<Owner> Attributor::owner_of(const SocketTuple& tuple, Confidence best, st
     return unknown("the socket changed hands while it was read");
 
   if (processes.empty()) {
-    Owner nobody = unknown("the socket is open, but in no descriptor table: in flight between processes");
+    Owner nobody =
+        unknown("the socket is open, but in no descriptor table: in flight between processes");
     nobody.socket_uid = before.uid;
     return nobody;
   }
@@ -118,17 +135,21 @@ Result<std::vector<Process>> Attributor::processes_of(const std::vector<Holder>&
     XF_TRY(task, read_task(*view_, holder.process.at));
     XF_TRY(cred, read_cred(*view_, task));
     XF_TRY(exe, exe_of(task));
-    processes.push_back({task.pid, task.start_boottime, cred.euid, cred.egid, task.comm, std::move(exe)});
+    processes.push_back(
+        {task.pid, task.start_boottime, cred.euid, cred.egid, task.comm, std::move(exe)});
   }
-  std::sort(processes.begin(), processes.end(), [](const Process& a, const Process& b) { return a.pid < b.pid; });
+  std::sort(processes.begin(), processes.end(),
+            [](const Process& a, const Process& b) { return a.pid < b.pid; });
   return processes;
 }
 
-// A program's path is dozens of reads, and changes only with exec: which makes another mm and exe_file.
+// A program's path is dozens of reads, and changes only with exec: which makes another mm and
+// exe_file.
 Result<std::string> Attributor::exe_of(const Task& process) {
   if (!process.mm || process.is_kernel_thread) return std::string();
   XF_TRY(exe_file, view_->read_pointer(process.mm, view_->layout().mm_exe_file));
-  const ExeKey key{process.mm.value, exe_file.value, static_cast<std::uint64_t>(process.start_boottime.count())};
+  const ExeKey key{process.mm.value, exe_file.value,
+                   static_cast<std::uint64_t>(process.start_boottime.count())};
   const auto known = exes_.find(process.at.value);
   if (known != exes_.end() && known->second.key == key) return known->second.path;
   XF_TRY(path, read_exe(*view_, process));

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // attribution/attributor.h: from a packet to its owner.
 //
-// It does what the guest's kernel does: hashes the packet's tuple, looks the socket up in the guest's
-// own tables, and goes from the socket to the file to the processes that hold it. docs/attribution.md
-// says what each confidence promises.
-// The guest runs meanwhile: what was found is read a second time, and an answer is given only if the
-// socket is still the same and still has the same file.
-// Threads:  one. Lifetime: of one boot of the guest; made anew when the kernel was found again.
-// Failure:  none. What cannot be told is Confidence::unknown with a reason.
-// Cost:     bounded by a budget, whatever the guest's memory says.
+// It does what the guest's kernel does: hashes the packet's tuple, looks the socket up in the
+// guest's own tables, and goes from the socket to the file to the processes that hold it.
+// docs/attribution.md says what each confidence promises. The guest runs meanwhile: what was found
+// is read a second time, and an answer is given only if the socket is still the same and still has
+// the same file. Threads:  one. Lifetime: of one boot of the guest; made anew when the kernel was
+// found again. Failure:  none. What cannot be told is Confidence::unknown with a reason. Cost:
+// bounded by a budget, whatever the guest's memory says.
 #pragma once
 
 #include <functional>
@@ -37,7 +36,8 @@ class Attributor {
   Result<model::Owner> attribute_udp(const packet::Packet& packet, Budget& budget);
   Result<model::Owner> owner_of(const guest::linux::SocketTuple& tuple, model::Confidence best,
                                 std::string reason, Budget& budget);
-  Result<std::vector<model::Process>> processes_of(const std::vector<guest::linux::Holder>& holders);
+  Result<std::vector<model::Process>> processes_of(
+      const std::vector<guest::linux::Holder>& holders);
   Result<std::string> exe_of(const guest::linux::Task& process);
 
   const guest::linux::View* view_;

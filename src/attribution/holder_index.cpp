@@ -13,7 +13,8 @@ using namespace guest::linux;
 
 namespace {
 
-constexpr std::size_t kRecentTables = 16;        // a choice: reading one costs what a task of the walk does
+constexpr std::size_t kRecentTables =
+    16;  // a choice: reading one costs what a task of the walk does
 constexpr std::size_t kMostRemembered = 100'000;  // files; beyond it the next walk starts afresh
 
 }  // namespace
@@ -56,9 +57,10 @@ std::vector<Holder> HolderIndex::verified(const std::vector<Holder>& remembered)
   return still;
 }
 
-// A file's count of references is at least the number of slots that lead to it. When the two are equal
-// there is no other slot; and when a table has as many users as its process has threads, nobody else
-// shares the table. Both counts only err upwards (a reference in flight), which costs a walk.
+// A file's count of references is at least the number of slots that lead to it. When the two are
+// equal there is no other slot; and when a table has as many users as its process has threads,
+// nobody else shares the table. Both counts only err upwards (a reference in flight), which costs a
+// walk.
 bool HolderIndex::accounts_for_all(const std::vector<Holder>& holders, VirtAddr file) const {
   if (holders.empty()) return false;
   auto references = read_file_references(*view_, file);
@@ -67,7 +69,8 @@ bool HolderIndex::accounts_for_all(const std::vector<Holder>& holders, VirtAddr 
   for (const Holder& holder : holders) {
     if (!tables.insert(holder.files_struct.value).second) continue;
     auto users = view_->read<std::int32_t>(holder.files_struct, view_->layout().files_count);
-    auto threads = view_->read<std::int32_t>(holder.process.signal, view_->layout().signal_nr_threads);
+    auto threads =
+        view_->read<std::int32_t>(holder.process.signal, view_->layout().signal_nr_threads);
     if (!users || !threads || *users != *threads) return false;
   }
   return true;
@@ -91,7 +94,8 @@ std::vector<Holder> HolderIndex::find_in_recent_tables(VirtAddr file) const {
 
 void HolderIndex::note_use(const std::vector<Holder>& holders) {
   for (const Holder& holder : holders) {
-    recent_.remove_if([&](const Holder& other) { return other.files_struct == holder.files_struct; });
+    recent_.remove_if(
+        [&](const Holder& other) { return other.files_struct == holder.files_struct; });
     recent_.push_front(holder);
   }
   while (recent_.size() > kRecentTables) recent_.pop_back();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // attribution/holder_index.h: from an open file of the guest to the processes that hold it.
 //
-// The guest has no pointers that way, so we remember what walks found, and believe a memory only after
-// looking: each slot is read again, and their number must be the file's own count of references. A file
-// that is new to us is first looked for in the tables where sockets were found last. Only when that does
-// not account for every reference are all tasks walked.
-// Threads: one. Cost: a known file about five reads; a new one of a busy process as many tables as it
-// takes; at worst the walk.
+// The guest has no pointers that way, so we remember what walks found, and believe a memory only
+// after looking: each slot is read again, and their number must be the file's own count of
+// references. A file that is new to us is first looked for in the tables where sockets were found
+// last. Only when that does not account for every reference are all tasks walked. Threads: one.
+// Cost: a known file about five reads; a new one of a busy process as many tables as it takes; at
+// worst the walk.
 #pragma once
 
 #include <list>
@@ -42,7 +42,8 @@ class HolderIndex {
 
   const guest::linux::View* view_;
   std::unordered_map<std::uint64_t, std::vector<Holder>> by_file_;
-  std::list<Holder> recent_;  // one per descriptor table, latest first; `file` and `fd` do not matter
+  std::list<Holder>
+      recent_;  // one per descriptor table, latest first; `file` and `fd` do not matter
   std::uint64_t walks_ = 0;
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // datapath/agent_handles.h: the descriptors by which an agent works one netdev's datapath.
 //
-// The opener makes them, the agent gets them over its control socket. `tails` is the crash switch: only
-// the agent may hold it, so the opener closes its copy after sending.
+// The opener makes them, the agent gets them over its control socket. `tails` is the crash switch:
+// only the agent may hold it, so the opener closes its copy after sending.
 #pragma once
 
 #include <array>

@@ -29,10 +29,12 @@ namespace {
 
 constexpr std::uint32_t kFirstGeneration = 1;
 
-Fd duplicate(int fd) { return Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+Fd duplicate(int fd) {
+  return Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
 
-// An abstract socket belongs to the network namespace, as the netdev does, and goes with its process:
-// no file is left behind, whatever happens.
+// An abstract socket belongs to the network namespace, as the netdev does, and goes with its
+// process: no file is left behind, whatever happens.
 Result<Fd> lock_netdev(const std::string& netdev, int ifindex) {
   Fd lock(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
@@ -43,7 +45,8 @@ Result<Fd> lock_netdev(const std::string& netdev, int ifindex) {
   if (::bind(lock.number(), reinterpret_cast<sockaddr*>(&address), length) == 0) return lock;
   if (errno == EADDRINUSE)
     return fail(Errc::already_attached,
-                "{}: another xfilter is attached to it and alive. Stop that one first (Ctrl-C or SIGINT detaches it)",
+                "{}: another xfilter is attached to it and alive. Stop that one first (Ctrl-C or "
+                "SIGINT detaches it)",
                 netdev);
   return fail(Errc::host_refused, "{}: cannot take the lock: {}", netdev, std::strerror(errno));
 }
@@ -51,7 +54,8 @@ Result<Fd> lock_netdev(const std::string& netdev, int ifindex) {
 std::uint64_t boottime_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 Fd find_map(const bpf_prog_info& program, const std::string& name) {
@@ -60,7 +64,9 @@ Fd find_map(const bpf_prog_info& program, const std::string& name) {
     Fd map(bpf_map_get_fd_by_id(ids[i]));
     bpf_map_info info{};
     std::uint32_t size = sizeof info;
-    if (map.is_open() && bpf_obj_get_info_by_fd(map.number(), &info, &size) == 0 && name == info.name) return map;
+    if (map.is_open() && bpf_obj_get_info_by_fd(map.number(), &info, &size) == 0 &&
+        name == info.name)
+      return map;
   }
   return Fd();
 }
@@ -86,22 +92,28 @@ Result<Inheritance> inherit(int ifindex, int drops) {
   const std::uint32_t zero = 0;
   xf_setup setup{};
   if (const Fd map = find_map(info, "setup"); map.is_open())
-    if (bpf_map_lookup_elem(map.number(), &zero, &setup) == 0) inheritance.created_qdisc = setup.created_qdisc != 0;
+    if (bpf_map_lookup_elem(map.number(), &zero, &setup) == 0)
+      inheritance.created_qdisc = setup.created_qdisc != 0;
   xf_agent old_agent{};
-  if (const Fd map = find_map(info, "agent"); map.is_open()) bpf_map_lookup_elem(map.number(), &zero, &old_agent);
+  if (const Fd map = find_map(info, "agent"); map.is_open())
+    bpf_map_lookup_elem(map.number(), &zero, &old_agent);
 
   const Fd old_drops = find_map(info, "drops");
   if (!old_drops.is_open()) return inheritance;
   const std::uint64_t now = boottime_ns();
-  const std::uint64_t until = now + static_cast<std::uint64_t>(std::chrono::nanoseconds(kInheritedDrops).count());
+  const std::uint64_t until =
+      now + static_cast<std::uint64_t>(std::chrono::nanoseconds(kInheritedDrops).count());
   xf_flow flow{}, next{};
   for (int error = bpf_map_get_next_key(old_drops.number(), nullptr, &next); error == 0;
        error = bpf_map_get_next_key(old_drops.number(), &flow, &next)) {
     flow = next;
     xf_drop drop{};
-    if (bpf_map_lookup_elem(old_drops.number(), &flow, &drop) != 0 || drop.generation != old_agent.generation) continue;
+    if (bpf_map_lookup_elem(old_drops.number(), &flow, &drop) != 0 ||
+        drop.generation != old_agent.generation)
+      continue;
     if (drop.expires_ns != 0 && drop.expires_ns <= now) continue;
-    drop.expires_ns = drop.expires_ns == 0 ? until : std::min<std::uint64_t>(until, drop.expires_ns);
+    drop.expires_ns =
+        drop.expires_ns == 0 ? until : std::min<std::uint64_t>(until, drop.expires_ns);
     drop.generation = kFirstGeneration;
     if (bpf_map_update_elem(drops, &flow, &drop, BPF_ANY) == 0) ++inheritance.drops;
   }
@@ -110,12 +122,15 @@ Result<Inheritance> inherit(int ifindex, int drops) {
 
 using Object = std::unique_ptr<xfilter_bpf, decltype(&xfilter_bpf__destroy)>;
 
-int keep_quiet(libbpf_print_level, const char*, va_list) { return 0; }
+int keep_quiet(libbpf_print_level, const char*, va_list) {
+  return 0;
+}
 
 Result<Object> load(int vm_ifindex, int punt_ifindex) {
   libbpf_set_print(keep_quiet);
   Object object(xfilter_bpf__open(), &xfilter_bpf__destroy);
-  if (!object) return fail(Errc::host_refused, "cannot open the eBPF object: {}", std::strerror(errno));
+  if (!object)
+    return fail(Errc::host_refused, "cannot open the eBPF object: {}", std::strerror(errno));
   std::uint32_t mark = 0;
   while (mark == 0)
     if (::getrandom(&mark, sizeof mark, 0) != sizeof mark)
@@ -126,7 +141,8 @@ Result<Object> load(int vm_ifindex, int punt_ifindex) {
   object->rodata->held_limit = kPuntQueueLength;
   if (const int error = xfilter_bpf__load(object.get()); error != 0)
     return fail(Errc::host_refused,
-                "the kernel refuses the eBPF programs: {}. Needs root (CAP_BPF, CAP_NET_ADMIN) and a kernel of 6.1 or "
+                "the kernel refuses the eBPF programs: {}. Needs root (CAP_BPF, CAP_NET_ADMIN) and "
+                "a kernel of 6.1 or "
                 "newer; `xfilter doctor` tells more",
                 std::strerror(-error));
   return object;
@@ -136,7 +152,8 @@ Result<Object> load(int vm_ifindex, int punt_ifindex) {
 
 Result<Attachment> Attachment::attach(const std::string& netdev) {
   const int ifindex = static_cast<int>(::if_nametoindex(netdev.c_str()));
-  if (ifindex == 0) return fail(Errc::input_invalid, "{}: no such netdev in the VM's network namespace", netdev);
+  if (ifindex == 0)
+    return fail(Errc::input_invalid, "{}: no such netdev in the VM's network namespace", netdev);
   Attachment attachment;
   attachment.netdev_ = netdev;
   XF_TRY(lock, lock_netdev(netdev, ifindex));
@@ -179,11 +196,14 @@ Result<Attachment> Attachment::attach(const std::string& netdev) {
 
 Result<AgentHandles> Attachment::arm() {
   AgentHandles handles;
-  handles.tails = unsent_tails_.is_open() ? std::move(unsent_tails_) : Fd(bpf_map_get_fd_by_id(tails_id_));
+  handles.tails =
+      unsent_tails_.is_open() ? std::move(unsent_tails_) : Fd(bpf_map_get_fd_by_id(tails_id_));
   const std::uint32_t zero = 0;
   const int program = punt_program_.number();
-  if (!handles.tails.is_open() || bpf_map_update_elem(handles.tails.number(), &zero, &program, BPF_ANY) != 0)
-    return fail(Errc::host_refused, "{}: cannot arm the punt program: {}", netdev_, std::strerror(errno));
+  if (!handles.tails.is_open() ||
+      bpf_map_update_elem(handles.tails.number(), &zero, &program, BPF_ANY) != 0)
+    return fail(Errc::host_refused, "{}: cannot arm the punt program: {}", netdev_,
+                std::strerror(errno));
   handles.punt_tap = duplicate(punt_.tap.number());
   handles.drops = duplicate(drops_.number());
   handles.verdicts = duplicate(verdicts_.number());

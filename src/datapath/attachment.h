@@ -2,12 +2,11 @@
 // datapath/attachment.h: xFilter on one netdev of a VM. The opener's side.
 //
 // attach() loads the eBPF programs, makes the punt device and puts the entry program on the netdev;
-// detach() takes everything away again and leaves the netdev as it was. Without detach() (the process
-// was killed) the entry program stays with its drops in force, holds nothing any more, and the next
-// attach() takes it over: drops that it finds go on for a while, so that nothing blocked leaks, and are
-// judged afresh after that.
-// The caller has entered the netdev's network namespace, and stays in it. Needs CAP_BPF, CAP_NET_ADMIN,
-// CAP_SYS_ADMIN. Threads: one.
+// detach() takes everything away again and leaves the netdev as it was. Without detach() (the
+// process was killed) the entry program stays with its drops in force, holds nothing any more, and
+// the next attach() takes it over: drops that it finds go on for a while, so that nothing blocked
+// leaks, and are judged afresh after that. The caller has entered the netdev's network namespace,
+// and stays in it. Needs CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN. Threads: one.
 #pragma once
 
 #include <chrono>
@@ -26,7 +25,8 @@ class Attachment {
   Attachment(Attachment&&) = default;
   Attachment& operator=(Attachment&&) = default;
 
-  // Descriptors for a new agent; arms the crash switch. May be called again when that agent has died.
+  // Descriptors for a new agent; arms the crash switch. May be called again when that agent has
+  // died.
   Result<AgentHandles> arm();
 
   Result<void> detach();

@@ -25,7 +25,9 @@ std::string read_link(const std::string& path) {
   return length > 0 ? std::string(target, static_cast<std::size_t>(length)) : std::string();
 }
 
-Fd open_netns(pid_t pid) { return Fd(::open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC)); }
+Fd open_netns(pid_t pid) {
+  return Fd(::open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
+}
 
 // What the kernel says of one descriptor of the VMM; nothing for a tun descriptor without a device.
 std::optional<Netdev> tap_behind(const Fd& process, int number) {
@@ -48,7 +50,9 @@ std::string names_of(const std::vector<Netdev>& netdevs) {
 Result<std::vector<Netdev>> find_taps(pid_t vmm) {
   const std::string folder = fmt::format("/proc/{}/fd", vmm);
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
-  if (!entries) return fail(Errc::host_refused, "{}: {}. Finding a VM's netdevs needs root", folder, std::strerror(errno));
+  if (!entries)
+    return fail(Errc::host_refused, "{}: {}. Finding a VM's netdevs needs root", folder,
+                std::strerror(errno));
   const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, vmm, 0)));
   std::vector<Netdev> taps;
   while (const dirent* entry = ::readdir(entries.get())) {
@@ -59,7 +63,8 @@ Result<std::vector<Netdev>> find_taps(pid_t vmm) {
   }
   for (Netdev& tap : taps)
     if (!tap.netns.is_open()) tap.netns = open_netns(vmm);  // TUNGETDEVNETNS is new in 5.12
-  std::sort(taps.begin(), taps.end(), [](const Netdev& a, const Netdev& b) { return a.name < b.name; });
+  std::sort(taps.begin(), taps.end(),
+            [](const Netdev& a, const Netdev& b) { return a.name < b.name; });
   return taps;
 }
 
@@ -68,14 +73,16 @@ Result<std::vector<Netdev>> find_netdevs(pid_t vmm, const std::vector<std::strin
   if (names.empty()) {
     if (taps.empty())
       return fail(Errc::input_invalid,
-                  "process {} has no tap open: its NICs end elsewhere (macvtap, vhost-user, passed-through devices "
+                  "process {} has no tap open: its NICs end elsewhere (macvtap, vhost-user, "
+                  "passed-through devices "
                   "cannot be filtered; name a veth or other netdev with --dev)",
                   vmm);
     return taps;
   }
   std::vector<Netdev> found;
   for (const std::string& name : names) {
-    const auto tap = std::find_if(taps.begin(), taps.end(), [&](const Netdev& t) { return t.name == name; });
+    const auto tap =
+        std::find_if(taps.begin(), taps.end(), [&](const Netdev& t) { return t.name == name; });
     if (tap != taps.end()) {
       found.push_back({name, Fd(::fcntl(tap->netns.number(), F_DUPFD_CLOEXEC, 0))});
       continue;
@@ -83,7 +90,8 @@ Result<std::vector<Netdev>> find_netdevs(pid_t vmm, const std::vector<std::strin
     Fd netns = open_netns(vmm);
     XF_CHECK(enter_netns(netns));
     if (::if_nametoindex(name.c_str()) == 0)
-      return fail(Errc::input_invalid, "--dev {}: no such netdev in the network namespace of process {}. Its taps: {}",
+      return fail(Errc::input_invalid,
+                  "--dev {}: no such netdev in the network namespace of process {}. Its taps: {}",
                   name, vmm, names_of(taps));
     found.push_back({name, std::move(netns)});
   }
@@ -92,7 +100,8 @@ Result<std::vector<Netdev>> find_netdevs(pid_t vmm, const std::vector<std::strin
 
 Result<void> enter_netns(const Fd& netns) {
   if (::setns(netns.number(), CLONE_NEWNET) == 0) return {};
-  return fail(Errc::host_refused, "cannot enter the VM's network namespace: {}. It needs root (CAP_SYS_ADMIN)",
+  return fail(Errc::host_refused,
+              "cannot enter the VM's network namespace: {}. It needs root (CAP_SYS_ADMIN)",
               std::strerror(errno));
 }
 

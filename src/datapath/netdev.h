@@ -21,8 +21,8 @@ struct Netdev {
 // Needs CAP_SYS_PTRACE (it copies the process's descriptors to ask the kernel about them).
 Result<std::vector<Netdev>> find_taps(pid_t vmm);
 
-// The netdevs called `names`: taps of the VMM first, otherwise devices of its network namespace. With no
-// names, all of its taps. input_invalid says which there are.
+// The netdevs called `names`: taps of the VMM first, otherwise devices of its network namespace.
+// With no names, all of its taps. input_invalid says which there are.
 Result<std::vector<Netdev>> find_netdevs(pid_t vmm, const std::vector<std::string>& names);
 
 // Moves the calling thread into the network namespace.

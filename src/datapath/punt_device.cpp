@@ -25,7 +25,8 @@ tl::unexpected<Error> refused(const char* what, const std::string& name) {
 
 // The device shall send nothing of its own: no router solicitations, no multicast reports.
 void disable_ipv6(const std::string& name) {
-  const Fd knob(::open(fmt::format("/proc/sys/net/ipv6/conf/{}/disable_ipv6", name).c_str(), O_WRONLY | O_CLOEXEC));
+  const Fd knob(::open(fmt::format("/proc/sys/net/ipv6/conf/{}/disable_ipv6", name).c_str(),
+                       O_WRONLY | O_CLOEXEC));
   if (knob.is_open()) (void)!::write(knob.number(), "1", 1);  // absent: the host has no IPv6
 }
 
@@ -39,7 +40,8 @@ Result<PuntDevice> create_punt_device(int vm_ifindex) {
   ifreq request{};
   std::copy(device.name.begin(), device.name.end(), request.ifr_name);
   request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-  if (::ioctl(device.tap.number(), TUNSETIFF, &request) != 0) return refused("TUNSETIFF", device.name);
+  if (::ioctl(device.tap.number(), TUNSETIFF, &request) != 0)
+    return refused("TUNSETIFF", device.name);
   // USO needs host kernel 6.2; without it the guest was not offered it either.
   if (::ioctl(device.tap.number(), TUNSETOFFLOAD, kOffloads | TUN_F_USO4 | TUN_F_USO6) != 0 &&
       ::ioctl(device.tap.number(), TUNSETOFFLOAD, kOffloads) != 0)
@@ -48,7 +50,8 @@ Result<PuntDevice> create_punt_device(int vm_ifindex) {
   const Fd control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   disable_ipv6(device.name);
   request.ifr_qlen = static_cast<int>(kPuntQueueLength);
-  if (::ioctl(control.number(), SIOCSIFTXQLEN, &request) != 0) return refused("queue length", device.name);
+  if (::ioctl(control.number(), SIOCSIFTXQLEN, &request) != 0)
+    return refused("queue length", device.name);
   // As large as an MTU can be: what the VM may send must never be too long for the way through us.
   request.ifr_mtu = 65521;
   if (::ioctl(control.number(), SIOCSIFMTU, &request) != 0) return refused("MTU", device.name);

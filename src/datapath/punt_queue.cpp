@@ -10,7 +10,8 @@
 namespace xfilter::datapath {
 namespace {
 
-// The largest frame a tap can carry (a segmented packet of 64 KiB), its headers and the vnet header.
+// The largest frame a tap can carry (a segmented packet of 64 KiB), its headers and the vnet
+// header.
 constexpr std::size_t kLargestPacket = 65'536 + 256;
 // sizeof(struct virtio_net_hdr): what a tap uses unless told otherwise (TUNSETVNETHDRSZ).
 constexpr std::size_t kVnetHeader = 10;
@@ -19,7 +20,8 @@ constexpr std::uint32_t kZero = 0;
 std::uint64_t boottime_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 std::uint64_t expiry(std::chrono::nanoseconds lifetime) {
@@ -126,7 +128,9 @@ void PuntQueue::settle() {
   unreturned_ = false;
   for (const Gap& gap : gaps) {
     xf_pass pass{};
-    if (bpf_map_lookup_elem(handles_.verdicts.number(), &gap.key, &pass) != 0 || pass.lost == gap.missing) continue;
+    if (bpf_map_lookup_elem(handles_.verdicts.number(), &gap.key, &pass) != 0 ||
+        pass.lost == gap.missing)
+      continue;
     pass.lost = gap.missing;
     bpf_map_update_elem(handles_.verdicts.number(), &gap.key, &pass, BPF_EXIST);
   }
@@ -137,7 +141,9 @@ void PuntQueue::settle() {
   write_agent();
 }
 
-void PuntQueue::write_agent() { bpf_map_update_elem(handles_.agent.number(), &kZero, &agent_, BPF_ANY); }
+void PuntQueue::write_agent() {
+  bpf_map_update_elem(handles_.agent.number(), &kZero, &agent_, BPF_ANY);
+}
 
 xf_counters PuntQueue::counters() const {
   xf_counters counters{};

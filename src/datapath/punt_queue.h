@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// datapath/punt_queue.h: held packets, their release, and the verdicts that spare the next ones the way.
-// The agent's side of one netdev.
+// datapath/punt_queue.h: held packets, their release, and the verdicts that spare the next ones the
+// way. The agent's side of one netdev.
 //
-// Works with descriptors alone: read and write on the punt tap, element updates on BPF maps. Nothing
-// here needs a privilege.
-// Order: a flow's pass verdict is set before its packet is released; the kernel then lets packets take
-// the fast path only when none of the flow's is still on the way (see xf_held). Packets that never come
-// back would keep that gate closed: settle() finds them when the queue is empty.
-// Threads: one.
+// Works with descriptors alone: read and write on the punt tap, element updates on BPF maps.
+// Nothing here needs a privilege. Order: a flow's pass verdict is set before its packet is
+// released; the kernel then lets packets take the fast path only when none of the flow's is still
+// on the way (see xf_held). Packets that never come back would keep that gate closed: settle()
+// finds them when the queue is empty. Threads: one.
 #pragma once
 
 #include <chrono>
@@ -47,8 +46,8 @@ class PuntQueue {
   // Ends a packet's way here.
   void discard(const HeldPacket& packet);
 
-  // From now on packets of the flow pass, or are dropped, in the kernel. `lifetime` zero: until replaced.
-  // When a map is full the flow's packets go on being held, each judged by itself.
+  // From now on packets of the flow pass, or are dropped, in the kernel. `lifetime` zero: until
+  // replaced. When a map is full the flow's packets go on being held, each judged by itself.
   void pass_from_now_on(const packet::Flow& flow, std::chrono::nanoseconds lifetime);
   void drop_from_now_on(const packet::Flow& flow, std::chrono::nanoseconds lifetime);
   void forget(const packet::Flow& flow);  // the next packet is held
@@ -58,8 +57,8 @@ class PuntQueue {
   void begin_generation();
 
   // Call when nothing was to be received for kSettleTime: corrects the gates of flows whose packets
-  // were lost. A packet that arrives this very moment can leave a gate closed; it opens when the flow
-  // is judged the next time.
+  // were lost. A packet that arrives this very moment can leave a gate closed; it opens when the
+  // flow is judged the next time.
   void settle();
   bool has_unsettled() const { return !unsettled_.empty() || unreturned_; }
 
@@ -74,8 +73,9 @@ class PuntQueue {
   AgentHandles handles_;
   std::vector<std::byte> buffer_;
   xf_agent agent_{};
-  std::vector<xf_flow> unsettled_;  // given a pass verdict while packets of theirs may be on the way
-  bool unreturned_ = false;         // packets were received since the last settle()
+  std::vector<xf_flow>
+      unsettled_;            // given a pass verdict while packets of theirs may be on the way
+  bool unreturned_ = false;  // packets were received since the last settle()
   std::uint64_t lost_ = 0;
   std::uint64_t map_full_ = 0;
 };

@@ -22,16 +22,15 @@
 namespace xfilter::datapath {
 namespace {
 
-// Ours among the filters of a hook. An early priority of its own: whoever comes later still has room
-// before it.
+// Ours among the filters of a hook. An early priority of its own: whoever comes later still has
+// room before it.
 constexpr std::uint32_t kPriority = 47617;
 constexpr std::uint32_t kHandle = 1;
 
 constexpr std::uint32_t kIngressParent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
 constexpr std::uint32_t kEgressParent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
-constexpr std::uint32_t kQdiscHandle = TC_H_MAKE(TC_H_INGRESS, 0);  // ffff: of clsact and ingress alike
-
-
+constexpr std::uint32_t kQdiscHandle =
+    TC_H_MAKE(TC_H_INGRESS, 0);  // ffff: of clsact and ingress alike
 
 // Calls visit for every message of a dump of the netdev's qdiscs or filters.
 Result<void> dump(std::uint16_t type, int ifindex, std::uint32_t parent,
@@ -102,7 +101,9 @@ bpf_tc_hook hook_of(int ifindex, IngressQdisc qdisc) {
   return hook;
 }
 
-bool is_ours(const BpfFilter& filter) { return filter.priority == kPriority && filter.handle == kHandle; }
+bool is_ours(const BpfFilter& filter) {
+  return filter.priority == kPriority && filter.handle == kHandle;
+}
 
 }  // namespace
 
@@ -123,10 +124,12 @@ Result<std::vector<BpfFilter>> filters_of(int ifindex) {
   if (qdisc == IngressQdisc::clsact) parents = {kIngressParent, kEgressParent};
   if (qdisc == IngressQdisc::ingress) parents = {kQdiscHandle};
   for (const std::uint32_t parent : parents)
-    XF_CHECK(dump(RTM_GETTFILTER, ifindex, parent, [&](const tcmsg& message, const nlmsghdr* header) {
-      if (message.tcm_handle == 0) return;  // the head of a priority, not a filter
-      filters.push_back({parent, TC_H_MAJ(message.tcm_info) >> 16, message.tcm_handle, program_of(header)});
-    }));
+    XF_CHECK(
+        dump(RTM_GETTFILTER, ifindex, parent, [&](const tcmsg& message, const nlmsghdr* header) {
+          if (message.tcm_handle == 0) return;  // the head of a priority, not a filter
+          filters.push_back(
+              {parent, TC_H_MAJ(message.tcm_info) >> 16, message.tcm_handle, program_of(header)});
+        }));
   return filters;
 }
 
@@ -140,7 +143,8 @@ Result<AttachedFilter> attach_filter(int ifindex, int program_fd) {
   bpf_tc_hook hook = hook_of(ifindex, attached.qdisc);
   if (attached.created_qdisc)
     if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST)
-      return fail(Errc::host_refused, "cannot add a clsact qdisc to netdev {}: {}", ifindex, std::strerror(-error));
+      return fail(Errc::host_refused, "cannot add a clsact qdisc to netdev {}: {}", ifindex,
+                  std::strerror(-error));
   bpf_tc_opts options{};
   options.sz = sizeof options;
   options.prog_fd = program_fd;
@@ -148,7 +152,8 @@ Result<AttachedFilter> attach_filter(int ifindex, int program_fd) {
   options.handle = kHandle;
   options.priority = kPriority;
   if (const int error = bpf_tc_attach(&hook, &options); error != 0)
-    return fail(Errc::host_refused, "cannot attach a classifier to netdev {}: {}", ifindex, std::strerror(-error));
+    return fail(Errc::host_refused, "cannot attach a classifier to netdev {}: {}", ifindex,
+                std::strerror(-error));
   return attached;
 }
 
@@ -158,16 +163,19 @@ Result<void> detach_filter(const AttachedFilter& filter) {
   options.sz = sizeof options;
   options.handle = kHandle;
   options.priority = kPriority;
-  if (const int error = bpf_tc_detach(&hook, &options); error != 0 && error != -ENOENT && error != -ENODEV)
-    return fail(Errc::host_refused, "cannot remove the classifier from netdev {}: {}", filter.ifindex,
-                std::strerror(-error));
+  if (const int error = bpf_tc_detach(&hook, &options);
+      error != 0 && error != -ENOENT && error != -ENODEV)
+    return fail(Errc::host_refused, "cannot remove the classifier from netdev {}: {}",
+                filter.ifindex, std::strerror(-error));
   if (!filter.created_qdisc) return {};
   XF_TRY(filters, filters_of(filter.ifindex));
   if (!std::all_of(filters.begin(), filters.end(), is_ours)) return {};
-  hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);  // the qdisc itself
-  if (const int error = bpf_tc_hook_destroy(&hook); error != 0 && error != -ENOENT && error != -ENODEV)
-    return fail(Errc::host_refused, "cannot remove the clsact qdisc from netdev {}: {}", filter.ifindex,
-                std::strerror(-error));
+  hook.attach_point =
+      static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);  // the qdisc itself
+  if (const int error = bpf_tc_hook_destroy(&hook);
+      error != 0 && error != -ENOENT && error != -ENODEV)
+    return fail(Errc::host_refused, "cannot remove the clsact qdisc from netdev {}: {}",
+                filter.ifindex, std::strerror(-error));
   return {};
 }
 
@@ -178,7 +186,8 @@ Result<std::optional<std::uint32_t>> find_program(int ifindex, const std::string
     const Fd program(bpf_prog_get_fd_by_id(filter.program_id));
     bpf_prog_info info{};
     std::uint32_t size = sizeof info;
-    if (program.is_open() && bpf_obj_get_info_by_fd(program.number(), &info, &size) == 0 && name == info.name)
+    if (program.is_open() && bpf_obj_get_info_by_fd(program.number(), &info, &size) == 0 &&
+        name == info.name)
       return filter.program_id;
   }
   return std::nullopt;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // datapath/traffic_control.h: our classifier on a netdev's ingress, among those of others.
 //
-// It goes where there is a place: on a clsact qdisc (made when there is none), or on an `ingress` qdisc
-// that somebody else put there (libvirt's bandwidth limits do). Our filters end with TC_ACT_UNSPEC, so
-// filters of others, before and after ours, keep their say.
-// All of it works on the calling thread's network namespace, and needs CAP_NET_ADMIN.
+// It goes where there is a place: on a clsact qdisc (made when there is none), or on an `ingress`
+// qdisc that somebody else put there (libvirt's bandwidth limits do). Our filters end with
+// TC_ACT_UNSPEC, so filters of others, before and after ours, keep their say. All of it works on
+// the calling thread's network namespace, and needs CAP_NET_ADMIN.
 #pragma once
 
 #include <cstdint>

@@ -24,7 +24,7 @@ using datapath::AgentHandles;
 using datapath::PuntQueue;
 
 constexpr int kIdleMilliseconds = 250;  // between looks at a guest that sends nothing
-constexpr int kMostDrainTurns = 1000;   // when the opener is gone: more than the punt queue can hold
+constexpr int kMostDrainTurns = 1000;  // when the opener is gone: more than the punt queue can hold
 
 // Closes every descriptor but those in `keep` and the standard ones.
 void close_all_but(std::vector<int> keep) {
@@ -44,8 +44,9 @@ class Agent {
   Agent(Fd control, guest::memory::VmmMemory vmm, const policy::Policy& policy)
       : control_(std::move(control)),
         guest_(Guest::of_vmm(std::move(vmm))),
-        path_(*guest_, policy, [this](std::string line) { tell(MessageType::event, line); },
-              [this](std::string text) { tell(MessageType::note, text); }) {}
+        path_(
+            *guest_, policy, [this](std::string line) { tell(MessageType::event, line); },
+            [this](std::string text) { tell(MessageType::note, text); }) {}
 
   bool find_guest(std::chrono::seconds wait) {
     const auto give_up = std::chrono::steady_clock::now() + wait;
@@ -54,14 +55,16 @@ class Agent {
       if (found) break;
       const bool is_hopeless = found.error().code != Errc::guest_kernel_not_found;
       if (is_hopeless || std::chrono::steady_clock::now() >= give_up || !opener_lives()) {
-        const std::string waited = wait.count() > 0 ? fmt::format(" (waited {} s)", wait.count()) : "";
+        const std::string waited =
+            wait.count() > 0 ? fmt::format(" (waited {} s)", wait.count()) : "";
         send_message(control_, MessageType::failed, found.error().message + waited, Sending::waits);
         return false;
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
     path_.watch_guest();
-    return send_message(control_, MessageType::ready, guest_->view().profile().banner, Sending::waits);
+    return send_message(control_, MessageType::ready, guest_->view().profile().banner,
+                        Sending::waits);
   }
 
   void serve() {
@@ -72,7 +75,8 @@ class Agent {
         polled.push_back({queue.descriptor(), POLLIN, 0});
         is_unsettled |= queue.has_unsettled();
       }
-      const int timeout = is_unsettled ? static_cast<int>(datapath::kSettleTime.count()) : kIdleMilliseconds;
+      const int timeout =
+          is_unsettled ? static_cast<int>(datapath::kSettleTime.count()) : kIdleMilliseconds;
       const int ready = ::poll(polled.data(), polled.size(), timeout);
       if (ready < 0 && errno != EINTR) return;
       if (ready == 0) {
@@ -96,7 +100,8 @@ class Agent {
   bool take_message() {
     auto message = receive_message(control_);
     if (!message) return false;
-    if (message->type != MessageType::netdev || message->descriptors.size() != AgentHandles::kCount) return true;
+    if (message->type != MessageType::netdev || message->descriptors.size() != AgentHandles::kCount)
+      return true;
     AgentHandles handles;
     const auto all = handles.all();
     for (std::size_t i = 0; i < all.size(); ++i) *all[i] = std::move(message->descriptors[i]);
@@ -104,8 +109,8 @@ class Agent {
     return true;
   }
 
-  // Nobody supervises us any more. First the crash switch: nothing is held from here on. Then what is
-  // still in the queues.
+  // Nobody supervises us any more. First the crash switch: nothing is held from here on. Then what
+  // is still in the queues.
   void drain() {
     for (PuntQueue& queue : path_.queues()) queue.stop_holding();
     for (PuntQueue& queue : path_.queues())

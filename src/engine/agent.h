@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/agent.h: the confined process that reads one guest and judges its packets.
 //
-// It starts as a fork of the opener, gives up everything but the descriptors it needs, finds the guest's
-// kernel, says `ready`, and then serves the netdevs that the opener sends. It ends when the opener goes:
-// no packet is held from then on, those it had are judged, and its drops stay in force in the kernel.
+// It starts as a fork of the opener, gives up everything but the descriptors it needs, finds the
+// guest's kernel, says `ready`, and then serves the netdevs that the opener sends. It ends when the
+// opener goes: no packet is held from then on, those it had are judged, and its drops stay in force
+// in the kernel.
 #pragma once
 
 #include <chrono>

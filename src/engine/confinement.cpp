@@ -21,17 +21,42 @@ constexpr uid_t kNobody = 65534;
 
 // What the C++ runtime and a reader need: memory, time, its descriptors, its end.
 constexpr int kReaderCalls[] = {
-    SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(pread64), SCMP_SYS(lseek), SCMP_SYS(close),
-    SCMP_SYS(dup), SCMP_SYS(fcntl), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(munmap), SCMP_SYS(mremap),
-    SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(futex), SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(nanosleep), SCMP_SYS(getrandom), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigaction),
-    SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(getpid),
-    SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(sigaltstack), SCMP_SYS(sched_yield),
+    SCMP_SYS(read),
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
+    SCMP_SYS(pread64),
+    SCMP_SYS(lseek),
+    SCMP_SYS(close),
+    SCMP_SYS(dup),
+    SCMP_SYS(fcntl),
+    SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(brk),
+    SCMP_SYS(futex),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(tgkill),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(sched_yield),
 };
 
 // The agent's main loop. ioctl, socket, open and the like are missing on purpose.
 constexpr int kAgentCalls[] = {
-    SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
+    SCMP_SYS(poll),    SCMP_SYS(ppoll),  SCMP_SYS(recvmsg),
+    SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
 };
 
 // Of bpf(2): elements of maps that we hold, nothing else.
@@ -56,23 +81,27 @@ Result<void> drop_privileges() {
 }
 
 Result<void> install_filter(Confinement role) {
-  using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, decltype(&seccomp_release)>;
+  using Context =
+      std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, decltype(&seccomp_release)>;
   const Context context(seccomp_init(SCMP_ACT_KILL_PROCESS), &seccomp_release);
   if (!context) return refused("seccomp_init", ENOMEM);
   int failed = 0;
-  for (const int call : kReaderCalls) failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, call, 0);
+  for (const int call : kReaderCalls)
+    failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, call, 0);
   // Memory, but never executable; and no mapping of anything writable that is shared.
   failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
   failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
   // isatty() when output starts; nothing else of ioctl.
-  failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, 0x5401));
+  failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_EQ, 0x5401));
   // Allocator and formatting library may look for these; "no" is an answer they can live with.
   for (const int call : {SCMP_SYS(openat), SCMP_SYS(readlink), SCMP_SYS(prctl), SCMP_SYS(sysinfo)})
     failed |= seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(EPERM), call, 0);
   if (role == Confinement::agent) {
-    for (const int call : kAgentCalls) failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, call, 0);
+    for (const int call : kAgentCalls)
+      failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, call, 0);
     for (const int command : kAgentBpfCommands)
       failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
                                  SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command)));

@@ -24,8 +24,8 @@ Result<ControlPair> make_control_pair() {
 bool send_message(const Fd& socket, MessageType type, const std::string& text, Sending sending,
                   const std::vector<int>& descriptors) {
   char kind = static_cast<char>(type);
-  std::array<iovec, 2> parts = {iovec{&kind, 1},
-                                iovec{const_cast<char*>(text.data()), std::min(text.size(), kLargestMessage - 1)}};
+  std::array<iovec, 2> parts = {iovec{&kind, 1}, iovec{const_cast<char*>(text.data()),
+                                                       std::min(text.size(), kLargestMessage - 1)}};
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();
@@ -59,7 +59,8 @@ std::optional<Message> receive_message(const Fd& socket) {
   Message received;
   received.type = static_cast<MessageType>(buffer[0]);
   received.text.assign(buffer.data() + 1, static_cast<std::size_t>(got) - 1);
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (std::size_t i = 0; i < count; ++i) {

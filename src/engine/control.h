@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/control.h: messages between the opener and its agent, over a SOCK_SEQPACKET pair.
 //
-// The agent may be in the hands of an attacker, so what it says is text to pass on, bounded, and never
-// an instruction. What the opener sends are descriptors. Nobody waits for a slow reader: an event that
-// does not fit into the socket's buffer is dropped and counted.
+// The agent may be in the hands of an attacker, so what it says is text to pass on, bounded, and
+// never an instruction. What the opener sends are descriptors. Nobody waits for a slow reader: an
+// event that does not fit into the socket's buffer is dropped and counted.
 #pragma once
 
 #include <optional>

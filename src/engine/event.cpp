@@ -17,7 +17,8 @@ std::string utc(std::chrono::system_clock::time_point time) {
 }  // namespace
 
 std::string verdict_event(std::chrono::system_clock::time_point time, const packet::Flow& flow,
-                          const model::Owner& owner, const model::Verdict& verdict, std::chrono::nanoseconds spent) {
+                          const model::Owner& owner, const model::Verdict& verdict,
+                          std::chrono::nanoseconds spent) {
   nlohmann::json processes = nlohmann::json::array();
   for (const model::Process& process : owner.processes)
     processes.push_back({{"pid", process.pid},
@@ -26,7 +27,8 @@ std::string verdict_event(std::chrono::system_clock::time_point time, const pack
                          {"gid", process.gid},
                          {"comm", process.comm},
                          {"exe", process.exe}});
-  const nlohmann::json socket_uid = owner.socket_uid ? nlohmann::json(*owner.socket_uid) : nlohmann::json(nullptr);
+  const nlohmann::json socket_uid =
+      owner.socket_uid ? nlohmann::json(*owner.socket_uid) : nlohmann::json(nullptr);
   const nlohmann::ordered_json event = {
       {"time", utc(time)},
       {"event", "verdict"},
@@ -42,7 +44,8 @@ std::string verdict_event(std::chrono::system_clock::time_point time, const pack
         {"reason", owner.reason},
         {"socket_uid", socket_uid},
         {"processes", processes}}},
-      {"rule", {{"file", verdict.rule->file}, {"line", verdict.rule->line}, {"text", verdict.rule->text}}},
+      {"rule",
+       {{"file", verdict.rule->file}, {"line", verdict.rule->line}, {"text", verdict.rule->text}}},
       {"verdict", model::to_string(verdict.action)},
       {"microseconds", static_cast<double>(spent.count() / 100) / 10.0}};
   return event.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);

@@ -11,8 +11,10 @@
 
 namespace xfilter::engine {
 
-// One JSON object, without a newline, ASCII only: the guest's bytes cannot reach a terminal through it.
+// One JSON object, without a newline, ASCII only: the guest's bytes cannot reach a terminal through
+// it.
 std::string verdict_event(std::chrono::system_clock::time_point time, const packet::Flow& flow,
-                          const model::Owner& owner, const model::Verdict& verdict, std::chrono::nanoseconds spent);
+                          const model::Owner& owner, const model::Verdict& verdict,
+                          std::chrono::nanoseconds spent);
 
 }  // namespace xfilter::engine

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// engine/flow_table.h: what the agent knows of the flows it has judged. The kernel's maps are its copy.
+// engine/flow_table.h: what the agent knows of the flows it has judged. The kernel's maps are its
+// copy.
 //
-// Bounded: the flow that was judged longest ago goes first, and is then forgotten in the kernel too.
-// Threads: one. Cost: constant.
+// Bounded: the flow that was judged longest ago goes first, and is then forgotten in the kernel
+// too. Threads: one. Cost: constant.
 #pragma once
 
 #include <list>

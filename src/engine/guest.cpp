@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/guest.h"
 
-
 namespace xfilter::engine {
 
 using guest::memory::Ram;
@@ -56,7 +55,8 @@ Result<void> Guest::find() {
 }
 
 Result<void> Guest::check() {
-  if (!is_found()) return fail(Errc::guest_kernel_not_found, "the guest's kernel has not been found");
+  if (!is_found())
+    return fail(Errc::guest_kernel_not_found, "the guest's kernel has not been found");
   begin_lookup();
   auto holds = profile_->still_holds(*memory_, jiffies_);
   if (!holds) lose();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/guest.h: one guest, from the memory we were given to a View of its kernel.
 //
-// find() looks for the kernel in each candidate for the guest's RAM; check() says whether the one we
-// found still runs. Between a failed check() and the next successful find() there is no view.
+// find() looks for the kernel in each candidate for the guest's RAM; check() says whether the one
+// we found still runs. Between a failed check() and the next successful find() there is no view.
 // Threads: one. Cost: find() 20-60 ms, check() some microseconds.
 #pragma once
 

@@ -55,13 +55,15 @@ Result<SocketEntry> read_socket(const View& view, std::uint8_t protocol, const S
 }
 
 auto sort_key(const SocketEntry& entry) {
-  return std::make_tuple(entry.protocol, entry.netns, entry.tuple.local_port, entry.tuple.local, entry.tuple.remote_port,
-                         entry.tuple.remote, entry.tuple.state, entry.file.inode, entry.tuple.at);
+  return std::make_tuple(entry.protocol, entry.netns, entry.tuple.local_port, entry.tuple.local,
+                         entry.tuple.remote_port, entry.tuple.remote, entry.tuple.state,
+                         entry.file.inode, entry.tuple.at);
 }
 
 // The guest's bytes as JSON text: what is not UTF-8 is replaced.
 std::string printable(const std::string& text) {
-  const std::string dumped = nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  const std::string dumped =
+      nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   return nlohmann::json::parse(dumped).get<std::string>();
 }
 
@@ -93,14 +95,15 @@ Result<std::vector<SocketEntry>> list_sockets(const View& view) {
   XF_TRY(nets, walk_nets(view, Budget(kMostNets)));
   for (const Net& net : nets) {
     SocketTables tables(view);
-    XF_CHECK(tables.sweep(net.at, budget, [&](std::uint8_t protocol, const SocketTuple& tuple) -> Result<void> {
-      if (!seen.insert(tuple.at.value).second) return {};
-      auto entry = read_socket(view, protocol, tuple);
-      if (!entry) return {};
-      if (entry->file.file) entry->holders = by_file[entry->file.file.value];
-      sockets.push_back(std::move(*entry));
-      return {};
-    }));
+    XF_CHECK(tables.sweep(net.at, budget,
+                          [&](std::uint8_t protocol, const SocketTuple& tuple) -> Result<void> {
+                            if (!seen.insert(tuple.at.value).second) return {};
+                            auto entry = read_socket(view, protocol, tuple);
+                            if (!entry) return {};
+                            if (entry->file.file) entry->holders = by_file[entry->file.file.value];
+                            sockets.push_back(std::move(*entry));
+                            return {};
+                          }));
   }
   std::sort(sockets.begin(), sockets.end(),
             [](const SocketEntry& a, const SocketEntry& b) { return sort_key(a) < sort_key(b); });

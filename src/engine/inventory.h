@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// engine/inventory.h: everything there is to see in a guest: its processes, and its sockets with their
-// owners. The walk of everything behind `xfilter ps` and `xfilter sockets`, and the oracle of tests.
+// engine/inventory.h: everything there is to see in a guest: its processes, and its sockets with
+// their owners. The walk of everything behind `xfilter ps` and `xfilter sockets`, and the oracle of
+// tests.
 //
 // A guest that runs changes meanwhile: a process that ended while it was read is left out.
-// Order: processes by pid; sockets by protocol, addresses and inode, so that the same memory gives the
-// same output.
+// Order: processes by pid; sockets by protocol, addresses and inode, so that the same memory gives
+// the same output.
 #pragma once
 
 #include <nlohmann/json.hpp>

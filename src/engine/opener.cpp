@@ -50,7 +50,8 @@ Result<Fd> block_signals() {
 
 class Opener {
  public:
-  Opener(const AttachOptions& options, const policy::Policy& policy) : options_(options), policy_(policy) {}
+  Opener(const AttachOptions& options, const policy::Policy& policy)
+      : options_(options), policy_(policy) {}
 
   Result<void> run() {
     XF_TRY(signals, block_signals());
@@ -83,7 +84,8 @@ class Opener {
       events_ = Fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
       return {};
     }
-    events_ = Fd(::open(options_.events_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
+    events_ =
+        Fd(::open(options_.events_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
     if (events_.is_open()) return {};
     return fail(Errc::input_invalid, "--events {}: {}", options_.events_file, std::strerror(errno));
   }
@@ -102,17 +104,20 @@ class Opener {
     control_ = std::move(pair.opener);
     while (true) {
       pollfd polled[2] = {{control_.number(), POLLIN, 0}, {signals_.number(), POLLIN, 0}};
-      if (::poll(polled, 2, -1) < 0 && errno != EINTR) return fail(Errc::host_refused, "poll: {}", std::strerror(errno));
+      if (::poll(polled, 2, -1) < 0 && errno != EINTR)
+        return fail(Errc::host_refused, "poll: {}", std::strerror(errno));
       if (polled[0].revents != 0) {
         const auto message = receive_message(control_);
         if (message && message->type == MessageType::ready) return {};
-        const std::string why = message ? printable(message->text) : "the agent ended before it said a word";
+        const std::string why =
+            message ? printable(message->text) : "the agent ended before it said a word";
         stop_agent();
         return fail(Errc::guest_kernel_not_found, "{}", why);
       }
       if (polled[1].revents != 0 && wants_end()) {
         stop_agent();
-        return fail(Errc::guest_kernel_not_found, "interrupted while the guest's kernel was looked for");
+        return fail(Errc::guest_kernel_not_found,
+                    "interrupted while the guest's kernel was looked for");
       }
     }
   }
@@ -132,7 +137,8 @@ class Opener {
       XF_TRY(handles, attachment.arm());
       std::vector<int> descriptors;
       for (const Fd* fd : handles.all()) descriptors.push_back(fd->number());
-      if (!send_message(control_, MessageType::netdev, attachment.netdev(), Sending::waits, descriptors))
+      if (!send_message(control_, MessageType::netdev, attachment.netdev(), Sending::waits,
+                        descriptors))
         return fail(Errc::host_refused, "the agent is gone");
     }
     return {};
@@ -145,8 +151,8 @@ class Opener {
       if (attachment.inherited_drops() > 0)
         names += fmt::format(" ({} drops taken over)", attachment.inherited_drops());
     }
-    fmt::print(stderr, "attached to {} with {} rules; opener {}, agent {}. Ctrl-C detaches\n", names,
-               policy_.rules().size(), ::getpid(), agent_);
+    fmt::print(stderr, "attached to {} with {} rules; opener {}, agent {}. Ctrl-C detaches\n",
+               names, policy_.rules().size(), ::getpid(), agent_);
   }
 
   // Passes events on and restarts a dead agent, until a signal ends it.
@@ -165,8 +171,10 @@ class Opener {
         }
         reap_agent();
         if (steady_clock::now() - started > kLongestBackOff) back_off = kFirstBackOff;
-        fmt::print(stderr, "the agent died; drops stay in force, nothing else is filtered. Next try in {} ms\n",
-                   back_off.count());
+        fmt::print(
+            stderr,
+            "the agent died; drops stay in force, nothing else is filtered. Next try in {} ms\n",
+            back_off.count());
         continue;
       }
       if (control_.is_open()) continue;
@@ -174,8 +182,10 @@ class Opener {
       back_off = std::min<std::chrono::milliseconds>(back_off * 2, kLongestBackOff);
       auto restarted = start_agent(0s);
       if (restarted) restarted = send_netdevs();
-      if (restarted) fmt::print(stderr, "agent {} filters again\n", agent_);
-      else fmt::print(stderr, "the agent could not be restarted: {}\n", restarted.error().message);
+      if (restarted)
+        fmt::print(stderr, "agent {} filters again\n", agent_);
+      else
+        fmt::print(stderr, "the agent could not be restarted: {}\n", restarted.error().message);
     }
   }
 
@@ -211,7 +221,8 @@ class Opener {
     ::shutdown(control_.number(), SHUT_WR);
     const auto give_up = steady_clock::now() + kOrderlyEnd;
     while (true) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(give_up - steady_clock::now());
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(give_up - steady_clock::now());
       pollfd polled{control_.number(), POLLIN, 0};
       if (left.count() <= 0 || ::poll(&polled, 1, static_cast<int>(left.count())) <= 0) break;
       const auto message = receive_message(control_);

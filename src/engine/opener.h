@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// engine/opener.h: the privileged process of one VM: opens what the agent needs, attaches the datapath,
-// keeps the agent alive, and takes everything away at the end.
+// engine/opener.h: the privileged process of one VM: opens what the agent needs, attaches the
+// datapath, keeps the agent alive, and takes everything away at the end.
 //
 // It parses nothing that a guest wrote. Events pass through it as lines of text.
-// SIGINT detaches: the netdevs are as before. SIGTERM ends the process and leaves the drops in force, as
-// a crash does; the next attach takes them over.
+// SIGINT detaches: the netdevs are as before. SIGTERM ends the process and leaves the drops in
+// force, as a crash does; the next attach takes them over.
 #pragma once
 
 #include <sys/types.h>

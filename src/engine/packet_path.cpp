@@ -22,8 +22,8 @@ constexpr std::chrono::nanoseconds kCheckInterval = 20ms;
 // How often to look for a kernel that is not there (yet): each look costs tens of milliseconds.
 constexpr std::chrono::nanoseconds kSearchInterval = 250ms;
 
-// How long the kernel may act on a verdict without asking again. A connection's owner changes when the
-// socket is passed on; a datagram's when the port is bound anew, of which no packet tells.
+// How long the kernel may act on a verdict without asking again. A connection's owner changes when
+// the socket is passed on; a datagram's when the port is bound anew, of which no packet tells.
 constexpr auto kPassTcp = 5s;
 constexpr auto kPassOther = 1s;
 constexpr auto kDropTcp = 0s;  // until replaced: a new connection on the tuple is judged by its SYN
@@ -32,7 +32,8 @@ constexpr auto kUnattributed = 200ms;  // perhaps the next look finds somebody
 
 bool is_new_connection(const Packet& packet) {
   constexpr auto kSynAck = packet::TcpFlags::syn | packet::TcpFlags::ack;
-  return packet.flow.protocol == packet::protocol::tcp && (packet.tcp_flags & kSynAck) == packet::TcpFlags::syn;
+  return packet.flow.protocol == packet::protocol::tcp &&
+         (packet.tcp_flags & kSynAck) == packet::TcpFlags::syn;
 }
 
 std::chrono::nanoseconds lifetime_of(const Packet& packet, const Owner& owner, Action action) {
@@ -45,7 +46,11 @@ std::chrono::nanoseconds lifetime_of(const Packet& packet, const Owner& owner, A
 }  // namespace
 
 PacketPath::PacketPath(Guest& guest, const policy::Policy& policy, Line on_event, Line on_note)
-    : guest_(guest), policy_(policy), on_event_(std::move(on_event)), on_note_(std::move(on_note)), flows_(kMostFlows) {}
+    : guest_(guest),
+      policy_(policy),
+      on_event_(std::move(on_event)),
+      on_note_(std::move(on_note)),
+      flows_(kMostFlows) {}
 
 bool PacketPath::serve(PuntQueue& queue) {
   for (int i = 0; i < kPacketsPerTurn; ++i) {
@@ -74,7 +79,8 @@ void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
   const Verdict verdict = policy_.decide(packet, owner);
 
   // 4. Tell, if it is news.
-  const bool is_news = known == nullptr || is_new_connection(packet) || known->action != verdict.action || known->rule_line != verdict.rule->line ||
+  const bool is_news = known == nullptr || is_new_connection(packet) ||
+                       known->action != verdict.action || known->rule_line != verdict.rule->line ||
                        (owner.is_attributed() && known->owner.processes != owner.processes);
   if (is_news)
     on_event_(verdict_event(std::chrono::system_clock::now(), packet.flow, owner, verdict,
@@ -84,17 +90,20 @@ void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
   remember(queue, packet, owner, verdict);
 
   // 6. Let it go on, or end it here.
-  if (verdict.action == Action::pass) queue.release(held);
-  else queue.discard(held);
+  if (verdict.action == Action::pass)
+    queue.release(held);
+  else
+    queue.discard(held);
 }
 
 Owner PacketPath::find_owner(const Packet& packet, const JudgedFlow* known) {
   if (!attributor_)
     return {model::Confidence::unknown, "the guest's kernel is being looked for", std::nullopt, {}};
   Owner owner = attributor_->attribute(packet);
-  // After close() the kernel goes on sending for a socket that nobody holds. A new connection starts
-  // with a SYN and never inherits.
-  if (!owner.is_attributed() && known != nullptr && known->owner.is_attributed() && !is_new_connection(packet)) {
+  // After close() the kernel goes on sending for a socket that nobody holds. A new connection
+  // starts with a SYN and never inherits.
+  if (!owner.is_attributed() && known != nullptr && known->owner.is_attributed() &&
+      !is_new_connection(packet)) {
     Owner last = known->owner;
     last.confidence = model::Confidence::inferred;
     last.reason = "the flow's last known owner; now: " + owner.reason;
@@ -103,10 +112,13 @@ Owner PacketPath::find_owner(const Packet& packet, const JudgedFlow* known) {
   return owner;
 }
 
-void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& owner, const Verdict& verdict) {
+void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& owner,
+                          const Verdict& verdict) {
   const auto lifetime = lifetime_of(packet, owner, verdict.action);
-  if (verdict.action == Action::pass) queue.pass_from_now_on(packet.flow, lifetime);
-  else queue.drop_from_now_on(packet.flow, lifetime);
+  if (verdict.action == Action::pass)
+    queue.pass_from_now_on(packet.flow, lifetime);
+  else
+    queue.drop_from_now_on(packet.flow, lifetime);
   const auto evicted = flows_.put({packet.flow, owner, verdict.action, verdict.rule->line});
   if (!evicted) return;
   for (PuntQueue& any : queues_) any.forget(*evicted);
@@ -121,10 +133,12 @@ void PacketPath::watch_guest() {
     on_note_("the guest's kernel: " + guest_.view().profile().banner);
   }
   if (guest_.is_found() && !attributor_)
-    attributor_ = std::make_unique<attribution::Attributor>(guest_.view(), [this] { guest_.begin_lookup(); });
+    attributor_ =
+        std::make_unique<attribution::Attributor>(guest_.view(), [this] { guest_.begin_lookup(); });
 }
 
-// A reboot, most likely. Nothing that was said about the old kernel's processes may count any longer.
+// A reboot, most likely. Nothing that was said about the old kernel's processes may count any
+// longer.
 void PacketPath::lose_guest(const Error& error) {
   attributor_.reset();
   flows_.clear();

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/packet_path.h: the life of a held packet: parsed, attributed, judged, released or dropped.
 //
-// The one place where attribution, policy and datapath meet. Read handle() in packet_path.cpp from top
-// to bottom.
-// Threads: one, the agent's.
+// The one place where attribution, policy and datapath meet. Read handle() in packet_path.cpp from
+// top to bottom. Threads: one, the agent's.
 #pragma once
 
 #include <chrono>
@@ -21,8 +20,8 @@ namespace xfilter::engine {
 
 class PacketPath {
  public:
-  // Everything is borrowed. `on_event` gets a line for each flow that is new or whose verdict changed;
-  // `on_note` a sentence for people.
+  // Everything is borrowed. `on_event` gets a line for each flow that is new or whose verdict
+  // changed; `on_note` a sentence for people.
   using Line = std::function<void(std::string)>;
   PacketPath(Guest& guest, const policy::Policy& policy, Line on_event, Line on_note);
 
@@ -48,7 +47,8 @@ class PacketPath {
   std::vector<datapath::PuntQueue> queues_;
   std::unique_ptr<attribution::Attributor> attributor_;
   FlowTable flows_;
-  std::chrono::steady_clock::time_point checked_{};  // when the guest's kernel was last seen in place
+  std::chrono::steady_clock::time_point
+      checked_{};  // when the guest's kernel was last seen in place
 };
 
 }  // namespace xfilter::engine

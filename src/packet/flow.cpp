@@ -13,11 +13,14 @@ namespace xfilter::packet {
 IpAddress IpAddress::v4(std::uint32_t host_order) {
   IpAddress address;
   for (int i = 0; i < 4; ++i)
-    address.bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
+    address.bytes[static_cast<std::size_t>(i)] =
+        static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
   return address;
 }
 
-IpAddress IpAddress::v6(const std::array<std::uint8_t, 16>& bytes) { return {Family::v6, bytes}; }
+IpAddress IpAddress::v6(const std::array<std::uint8_t, 16>& bytes) {
+  return {Family::v6, bytes};
+}
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   const std::string copy(text);
@@ -41,22 +44,29 @@ IpAddress IpAddress::unmapped() const {
 }
 
 std::uint32_t IpAddress::v4_host_order() const {
-  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
+  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 |
+         std::uint32_t{bytes[2]} << 8 | bytes[3];
 }
 
 std::string to_string(const IpAddress& address) {
   char text[INET6_ADDRSTRLEN] = {};
-  inet_ntop(address.family == IpAddress::Family::v4 ? AF_INET : AF_INET6, address.bytes.data(), text, sizeof text);
+  inet_ntop(address.family == IpAddress::Family::v4 ? AF_INET : AF_INET6, address.bytes.data(),
+            text, sizeof text);
   return text;
 }
 
 std::string protocol_name(std::uint8_t number) {
   switch (number) {
-    case protocol::tcp: return "tcp";
-    case protocol::udp: return "udp";
-    case protocol::icmp: return "icmp";
-    case protocol::icmpv6: return "icmpv6";
-    default: return std::to_string(number);
+    case protocol::tcp:
+      return "tcp";
+    case protocol::udp:
+      return "udp";
+    case protocol::icmp:
+      return "icmp";
+    case protocol::icmpv6:
+      return "icmpv6";
+    default:
+      return std::to_string(number);
   }
 }
 
@@ -68,8 +78,9 @@ std::string to_string(const Flow& flow) {
     return is_v6 ? fmt::format("[{}]:{}", to_string(address), port)
                  : fmt::format("{}:{}", to_string(address), port);
   };
-  std::string text = fmt::format("{} {} > {}", protocol_name(flow.protocol), endpoint(flow.src, flow.src_port),
-                                 endpoint(flow.dst, flow.dst_port));
+  std::string text =
+      fmt::format("{} {} > {}", protocol_name(flow.protocol), endpoint(flow.src, flow.src_port),
+                  endpoint(flow.dst, flow.dst_port));
   if (!has_ports && flow.src_port != 0) text += fmt::format(" id {}", flow.src_port);
   if (flow.vlan != 0) text += fmt::format(" vlan {}", flow.vlan);
   return text;
@@ -77,7 +88,8 @@ std::string to_string(const Flow& flow) {
 
 std::size_t FlowHash::operator()(const Flow& flow) const noexcept {
   // Keyed by chance at start: which flows collide must not be the guest's choice.
-  static const std::uint64_t seed = std::random_device{}() | std::uint64_t{std::random_device{}()} << 32;
+  static const std::uint64_t seed = std::random_device{}() | std::uint64_t{std::random_device{}()}
+                                                                 << 32;
   std::uint64_t hash = seed;
   const auto add = [&](std::uint64_t word) {
     hash ^= word;
@@ -90,8 +102,8 @@ std::size_t FlowHash::operator()(const Flow& flow) const noexcept {
     add(words[0]);
     add(words[1]);
   }
-  add(std::uint64_t{flow.src_port} << 48 | std::uint64_t{flow.dst_port} << 32 | std::uint64_t{flow.vlan} << 8 |
-      flow.protocol);
+  add(std::uint64_t{flow.src_port} << 48 | std::uint64_t{flow.dst_port} << 32 |
+      std::uint64_t{flow.vlan} << 8 | flow.protocol);
   return static_cast<std::size_t>(hash);
 }
 

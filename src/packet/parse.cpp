@@ -9,8 +9,9 @@ namespace xfilter::packet {
 namespace {
 
 constexpr std::uint16_t kIpv4 = 0x0800, kIpv6 = 0x86dd, kVlan = 0x8100, kServiceVlan = 0x88a8;
-constexpr int kMostTags = 2;        // 802.1ad: a service tag and a customer tag
-constexpr int kMostExtensions = 8;  // RFC 8200 names six, each once; as many as the eBPF program looks at
+constexpr int kMostTags = 2;  // 802.1ad: a service tag and a customer tag
+constexpr int kMostExtensions =
+    8;  // RFC 8200 names six, each once; as many as the eBPF program looks at
 
 enum Extension : std::uint8_t { kHopByHop = 0, kRouting = 43, kFragment = 44, kDestination = 60 };
 
@@ -28,9 +29,12 @@ class Parser {
       at += 4;
     }
     if (!type) return packet_;  // cut short: malformed
-    if (*type == kIpv4) packet_.kind = parse_ipv4(at);
-    else if (*type == kIpv6) packet_.kind = parse_ipv6(at);
-    else packet_.kind = Kind::other;
+    if (*type == kIpv4)
+      packet_.kind = parse_ipv4(at);
+    else if (*type == kIpv6)
+      packet_.kind = parse_ipv6(at);
+    else
+      packet_.kind = Kind::other;
     return packet_;
   }
 
@@ -110,6 +114,8 @@ class Parser {
 
 }  // namespace
 
-Packet parse_frame(std::span<const std::byte> frame) { return Parser(frame).parse(); }
+Packet parse_frame(std::span<const std::byte> frame) {
+  return Parser(frame).parse();
+}
 
 }  // namespace xfilter::packet

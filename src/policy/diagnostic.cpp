@@ -11,7 +11,10 @@ std::string render(const Diagnostic& at) {
   std::string text = fmt::format("{}:{}:{}: error: {}\n", at.file, at.line, at.column, at.message);
   std::string source = at.source, carets;
   for (int i = 1; i < at.column; ++i)
-    carets += static_cast<std::size_t>(i) <= source.size() && source[static_cast<std::size_t>(i - 1)] == '\t' ? '\t' : ' ';
+    carets += static_cast<std::size_t>(i) <= source.size() &&
+                      source[static_cast<std::size_t>(i - 1)] == '\t'
+                  ? '\t'
+                  : ' ';
   carets += std::string(static_cast<std::size_t>(std::max(at.width, 1)), '^');
   for (char& c : source)
     if (static_cast<unsigned char>(c) < 0x20 && c != '\t') c = '?';

@@ -9,12 +9,12 @@ namespace xfilter::policy {
 
 struct Diagnostic {
   std::string file;
-  int line = 0;           // from 1
-  int column = 0;         // from 1, of the first byte at fault
-  int width = 1;          // bytes at fault
-  std::string source;     // the whole line
-  std::string message;    // what was expected, what was found
-  std::string hint;       // how to go on; may be empty
+  int line = 0;         // from 1
+  int column = 0;       // from 1, of the first byte at fault
+  int width = 1;        // bytes at fault
+  std::string source;   // the whole line
+  std::string message;  // what was expected, what was found
+  std::string hint;     // how to go on; may be empty
 };
 
 // file:line:column: error: message, the line, a caret under the fault, the hint.

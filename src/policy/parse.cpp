@@ -25,7 +25,8 @@ std::optional<Number> number_of(std::string_view text) {
 std::optional<Range> range_of(std::string_view text, std::uint32_t largest) {
   const auto dash = text.find('-');
   const auto first = number_of<std::uint32_t>(text.substr(0, dash));
-  const auto last = dash == std::string_view::npos ? first : number_of<std::uint32_t>(text.substr(dash + 1));
+  const auto last =
+      dash == std::string_view::npos ? first : number_of<std::uint32_t>(text.substr(dash + 1));
   if (!first || !last || *first > *last || *last > largest) return std::nullopt;
   return Range{*first, *last};
 }
@@ -35,7 +36,8 @@ std::optional<Prefix> prefix_of(std::string_view text) {
   const auto address = packet::IpAddress::parse(text.substr(0, slash));
   if (!address) return std::nullopt;
   const int longest = address->family == packet::IpAddress::Family::v4 ? 32 : 128;
-  const auto length = slash == std::string_view::npos ? longest : number_of<int>(text.substr(slash + 1));
+  const auto length =
+      slash == std::string_view::npos ? longest : number_of<int>(text.substr(slash + 1));
   if (!length || *length < 0 || *length > longest) return std::nullopt;
   return Prefix{*address, *length};
 }
@@ -52,7 +54,8 @@ std::optional<PidMatch> pid_of(std::string_view text) {
   const auto fraction = dot == std::string_view::npos ? std::string_view() : time.substr(dot + 1);
   const auto seconds = number_of<std::uint32_t>(time.substr(0, dot));
   const auto digits = fraction.empty() ? std::uint32_t{0} : number_of<std::uint32_t>(fraction);
-  if (!seconds || !digits || fraction.size() > 9 || (dot != std::string_view::npos && fraction.empty()))
+  if (!seconds || !digits || fraction.size() > 9 ||
+      (dot != std::string_view::npos && fraction.empty()))
     return std::nullopt;
   std::int64_t precision = 1'000'000'000;
   for (std::size_t i = 0; i < fraction.size(); ++i) precision /= 10;
@@ -68,7 +71,10 @@ class Parser {
 
   tl::expected<Policy, std::vector<Diagnostic>> run() {
     if (text_.size() > kLargestFile) {
-      report({text_.substr(0, 0), 1}, fmt::format("the file has {} bytes, more than {} MiB", text_.size(), kLargestFile >> 20), "");
+      report(
+          {text_.substr(0, 0), 1},
+          fmt::format("the file has {} bytes, more than {} MiB", text_.size(), kLargestFile >> 20),
+          "");
       return tl::make_unexpected(std::move(diagnostics_));
     }
     while (!text_.empty()) {
@@ -87,8 +93,8 @@ class Parser {
 
  private:
   void report(const Token& at, std::string message, std::string hint) {
-    diagnostics_.push_back({file_, std::max(line_, 1), at.column, static_cast<int>(at.text.size()), std::string(source_),
-                            std::move(message), std::move(hint)});
+    diagnostics_.push_back({file_, std::max(line_, 1), at.column, static_cast<int>(at.text.size()),
+                            std::string(source_), std::move(message), std::move(hint)});
   }
   // Where a word is missing: just behind the last.
   Token behind_last() const {
@@ -98,7 +104,8 @@ class Parser {
   bool has_more() const { return next_ < tokens_.size(); }
   model::RulePlace place() const {
     const std::size_t begin = static_cast<std::size_t>(tokens_.front().column) - 1;
-    const std::size_t end = static_cast<std::size_t>(tokens_.back().column) - 1 + tokens_.back().text.size();
+    const std::size_t end =
+        static_cast<std::size_t>(tokens_.back().column) - 1 + tokens_.back().text.size();
     return {file_, line_, std::string(source_.substr(begin, end - begin))};
   }
 
@@ -113,7 +120,8 @@ class Parser {
       return;
     }
     if (rules_.size() >= kMostRules) {
-      if (rules_.size() == kMostRules) report(first, fmt::format("more than {} rules", kMostRules), "");
+      if (rules_.size() == kMostRules)
+        report(first, fmt::format("more than {} rules", kMostRules), "");
       return;
     }
     Rule rule;
@@ -132,15 +140,18 @@ class Parser {
 
   void parse_default(const Token& first) {
     if (!has_more() || (tokens_[next_].text != "allow" && tokens_[next_].text != "drop")) {
-      report(has_more() ? tokens_[next_] : behind_last(), "expected allow or drop after default", "write: default allow");
+      report(has_more() ? tokens_[next_] : behind_last(), "expected allow or drop after default",
+             "write: default allow");
       return;
     }
     default_action_ = tokens_[next_++].text == "allow" ? Action::pass : Action::drop;
     if (has_more())
-      return report(tokens_[next_], fmt::format("expected the end of the line, found \"{}\"", tokens_[next_].text),
+      return report(tokens_[next_],
+                    fmt::format("expected the end of the line, found \"{}\"", tokens_[next_].text),
                     "a default has no conditions");
     if (default_place_)
-      return report(first, "a second default", fmt::format("the first is in line {}", default_place_->line));
+      return report(first, "a second default",
+                    fmt::format("the first is in line {}", default_place_->line));
     default_place_ = place();
   }
 
@@ -177,7 +188,8 @@ class Parser {
     for (const FieldWord& field : kFieldWords) known.push_back(field.word);
     const auto meant = closest(word.text, known);
     std::string all;
-    for (const FieldWord& field : kFieldWords) all += fmt::format("{}{}", all.empty() ? "" : " ", field.word);
+    for (const FieldWord& field : kFieldWords)
+      all += fmt::format("{}{}", all.empty() ? "" : " ", field.word);
     report(word, fmt::format("expected a field, found \"{}\"", word.text),
            meant.empty() ? "fields are: " + all : fmt::format("did you mean {}?", meant));
   }
@@ -192,18 +204,22 @@ class Parser {
     std::size_t count = 0;
     while (has_more() && tokens_[next_].text != "}") {
       if (++count > kMostValues) {
-        report(open, fmt::format("a set of more than {} values", kMostValues), "split it over several rules");
+        report(open, fmt::format("a set of more than {} values", kMostValues),
+               "split it over several rules");
         return false;
       }
       if (!parse_value(row, tokens_[next_++], match)) return false;
-      if (has_more() && tokens_[next_].text == ",") ++next_;
+      if (has_more() && tokens_[next_].text == ",")
+        ++next_;
       else if (has_more() && tokens_[next_].text != "}") {
-        report(tokens_[next_], fmt::format("expected , or }} in the set, found \"{}\"", tokens_[next_].text), "");
+        report(tokens_[next_],
+               fmt::format("expected , or }} in the set, found \"{}\"", tokens_[next_].text), "");
         return false;
       }
     }
     if (!has_more() || count == 0) {
-      report(open, count == 0 && has_more() ? "an empty set" : "this set has no closing }", "write sets as {22, 3389}");
+      report(open, count == 0 && has_more() ? "an empty set" : "this set has no closing }",
+             "write sets as {22, 3389}");
       return false;
     }
     ++next_;
@@ -215,31 +231,40 @@ class Parser {
     switch (row.value) {
       case ValueKind::number:
       case ValueKind::port:
-        if (const auto range = range_of(value.text, row.implied)) match.ranges.push_back(*range), fits = true;
+        if (const auto range = range_of(value.text, row.implied))
+          match.ranges.push_back(*range), fits = true;
         break;
       case ValueKind::prefix:
-        if (const auto prefix = prefix_of(value.text)) match.prefixes.push_back(*prefix), fits = true;
+        if (const auto prefix = prefix_of(value.text))
+          match.prefixes.push_back(*prefix), fits = true;
         break;
       case ValueKind::pid:
         if (const auto pid = pid_of(value.text)) match.pids.push_back(*pid), fits = true;
         break;
       case ValueKind::glob:
-        fits = value.text.find_first_of("{},") == std::string_view::npos &&
-               (match.field != Field::exe || value.text.front() == '/' || value.text.front() == '*');
+        fits =
+            value.text.find_first_of("{},") == std::string_view::npos &&
+            (match.field != Field::exe || value.text.front() == '/' || value.text.front() == '*');
         if (fits) match.globs.emplace_back(value.text);
         break;
-      case ValueKind::user: return parse_user(value, match);
-      case ValueKind::none: break;
+      case ValueKind::user:
+        return parse_user(value, match);
+      case ValueKind::none:
+        break;
     }
-    if (!fits) report(value, fmt::format("{} needs {}, found \"{}\"", row.word, row.expected, value.text), hint_for(row, value));
+    if (!fits)
+      report(value, fmt::format("{} needs {}, found \"{}\"", row.word, row.expected, value.text),
+             hint_for(row, value));
     return fits;
   }
 
   std::string hint_for(const FieldWord& row, const Token& value) const {
     const bool is_number = number_of<std::uint64_t>(value.text).has_value();
     if (row.field == Field::uid) return fmt::format("for a name write: user {}", value.text);
-    if (row.field == Field::exe && is_number) return fmt::format("to match a port write: dport {}", value.text);
-    if (row.field == Field::exe) return fmt::format("to match a task's name write: comm {}", value.text);
+    if (row.field == Field::exe && is_number)
+      return fmt::format("to match a port write: dport {}", value.text);
+    if (row.field == Field::exe)
+      return fmt::format("to match a task's name write: comm {}", value.text);
     return "";
   }
 
@@ -265,7 +290,8 @@ class Parser {
   // A rule on ports that no packet can fit is a mistake worth telling.
   void check_ports(const Rule& rule, const Token& first) {
     const auto has = [&](Field field) {
-      return std::any_of(rule.matches.begin(), rule.matches.end(), [&](const Match& m) { return m.field == field; });
+      return std::any_of(rule.matches.begin(), rule.matches.end(),
+                         [&](const Match& m) { return m.field == field; });
     };
     if (!has(Field::sport) && !has(Field::dport)) return;
     for (const Match& match : rule.matches) {
@@ -275,7 +301,8 @@ class Parser {
                (range.first <= packet::protocol::udp && packet::protocol::udp <= range.last);
       };
       if (std::none_of(match.ranges.begin(), match.ranges.end(), carries_ports))
-        report(first, "this rule can never match: only tcp and udp have ports", "remove the port or the protocol");
+        report(first, "this rule can never match: only tcp and udp have ports",
+               "remove the port or the protocol");
     }
   }
 
@@ -296,7 +323,8 @@ class Parser {
 
 }  // namespace
 
-tl::expected<Policy, std::vector<Diagnostic>> parse(std::string_view text, const std::string& file, const Users* users) {
+tl::expected<Policy, std::vector<Diagnostic>> parse(std::string_view text, const std::string& file,
+                                                    const Users* users) {
   return Parser(text, file, users).run();
 }
 

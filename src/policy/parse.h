@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // policy/parse.h: from the text of a rule file to a Policy. docs/rules.md has the language.
 //
-// One rule a line; `#` starts a comment. All errors of a file are reported at once, each with its place.
-// Bounds: kLargestFile bytes, kMostRules rules, kMostValues values in a set.
+// One rule a line; `#` starts a comment. All errors of a file are reported at once, each with its
+// place. Bounds: kLargestFile bytes, kMostRules rules, kMostValues values in a set.
 #pragma once
 
 #include <string_view>

@@ -13,8 +13,9 @@ using model::Process;
 using packet::Packet;
 
 bool in_ranges(const std::vector<Range>& ranges, std::uint32_t value) {
-  return std::any_of(ranges.begin(), ranges.end(),
-                     [&](const Range& range) { return range.first <= value && value <= range.last; });
+  return std::any_of(ranges.begin(), ranges.end(), [&](const Range& range) {
+    return range.first <= value && value <= range.last;
+  });
 }
 
 bool in_prefix(const Prefix& prefix, const packet::IpAddress& address) {
@@ -43,37 +44,48 @@ bool has_ports(const Packet& packet) {
                                              packet.flow.protocol == packet::protocol::udp);
 }
 
-// The packet side. A packet that has not what a match asks for (ports of ICMP) does not fit it, negated
-// or not: `not dport 25` is about packets that have a port.
+// The packet side. A packet that has not what a match asks for (ports of ICMP) does not fit it,
+// negated or not: `not dport 25` is about packets that have a port.
 bool fits_packet(const Match& match, const Packet& packet) {
   if (packet.kind != packet::Kind::ip && packet.kind != packet::Kind::fragment) return false;
   const packet::Flow& flow = packet.flow;
   switch (match.field) {
-    case Field::protocol: return in_ranges(match.ranges, flow.protocol) != match.is_negated;
-    case Field::src: return in_prefixes(match.prefixes, flow.src) != match.is_negated;
-    case Field::dst: return in_prefixes(match.prefixes, flow.dst) != match.is_negated;
-    case Field::sport: return has_ports(packet) && in_ranges(match.ranges, flow.src_port) != match.is_negated;
-    case Field::dport: return has_ports(packet) && in_ranges(match.ranges, flow.dst_port) != match.is_negated;
-    default: return true;
+    case Field::protocol:
+      return in_ranges(match.ranges, flow.protocol) != match.is_negated;
+    case Field::src:
+      return in_prefixes(match.prefixes, flow.src) != match.is_negated;
+    case Field::dst:
+      return in_prefixes(match.prefixes, flow.dst) != match.is_negated;
+    case Field::sport:
+      return has_ports(packet) && in_ranges(match.ranges, flow.src_port) != match.is_negated;
+    case Field::dport:
+      return has_ports(packet) && in_ranges(match.ranges, flow.dst_port) != match.is_negated;
+    default:
+      return true;
   }
 }
 
+// Rounded or cut: both are within one unit of the last digit that was written.
 bool is_start(const PidMatch& match, std::chrono::nanoseconds start) {
-  return !match.start || start / match.precision == *match.start / match.precision;
+  return !match.start || std::chrono::abs(start - *match.start) < match.precision;
 }
 
 bool fits_process(const Match& match, const Process& process) {
   switch (match.field) {
-    case Field::uid: return in_ranges(match.ranges, process.uid) != match.is_negated;
+    case Field::uid:
+      return in_ranges(match.ranges, process.uid) != match.is_negated;
     case Field::pid:
-      return std::any_of(match.pids.begin(), match.pids.end(),
-                         [&](const PidMatch& pid) {
-                           return pid.pid == process.pid && is_start(pid, process.start_boottime);
-                         }) != match.is_negated;
-    case Field::exe: return matches_glob(match.globs, process.exe, FNM_PATHNAME) != match.is_negated;
-    case Field::comm: return matches_glob(match.globs, process.comm, 0) != match.is_negated;
-    case Field::unattributed: return match.is_negated;
-    default: return true;
+      return std::any_of(match.pids.begin(), match.pids.end(), [&](const PidMatch& pid) {
+               return pid.pid == process.pid && is_start(pid, process.start_boottime);
+             }) != match.is_negated;
+    case Field::exe:
+      return matches_glob(match.globs, process.exe, FNM_PATHNAME) != match.is_negated;
+    case Field::comm:
+      return matches_glob(match.globs, process.comm, 0) != match.is_negated;
+    case Field::unattributed:
+      return match.is_negated;
+    default:
+      return true;
   }
 }
 
@@ -105,8 +117,8 @@ bool fits_packet(const Rule& rule, const Packet& packet) {
 }  // namespace
 
 bool is_guest_side(Field field) {
-  return field == Field::uid || field == Field::pid || field == Field::exe || field == Field::comm ||
-         field == Field::unattributed;
+  return field == Field::uid || field == Field::pid || field == Field::exe ||
+         field == Field::comm || field == Field::unattributed;
 }
 
 model::Verdict Policy::decide(const Packet& packet, const Owner& owner) const {

@@ -17,12 +17,16 @@ Result<Users> Users::parse(std::string_view text, const std::string& file) {
     const auto uid_begin = name_end == std::string::npos ? name_end : line.find(':', name_end + 1);
     std::uint32_t uid = 0;
     const char* begin = uid_begin == std::string::npos ? nullptr : line.data() + uid_begin + 1;
-    const auto parsed = begin == nullptr ? std::from_chars_result{nullptr, std::errc::invalid_argument}
-                                         : std::from_chars(begin, line.data() + line.size(), uid);
-    const bool is_whole = parsed.ec == std::errc() && (parsed.ptr == line.data() + line.size() || *parsed.ptr == ':');
+    const auto parsed = begin == nullptr
+                            ? std::from_chars_result{nullptr, std::errc::invalid_argument}
+                            : std::from_chars(begin, line.data() + line.size(), uid);
+    const bool is_whole =
+        parsed.ec == std::errc() && (parsed.ptr == line.data() + line.size() || *parsed.ptr == ':');
     if (name_end == 0 || !is_whole)
-      return fail(Errc::input_invalid,
-                  "{}:{}: expected name:password:uid:... as in the guest's /etc/passwd, found \"{}\"", file, number, line);
+      return fail(
+          Errc::input_invalid,
+          "{}:{}: expected name:password:uid:... as in the guest's /etc/passwd, found \"{}\"", file,
+          number, line);
     users.by_name_.try_emplace(line.substr(0, name_end), uid);
   }
   return users;

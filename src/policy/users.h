@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// policy/users.h: names of a guest's users, from a file in passwd(5) format that the operator keeps. The
-// host's own passwd says nothing about the guest.
+// policy/users.h: names of a guest's users, from a file in passwd(5) format that the operator
+// keeps. The host's own passwd says nothing about the guest.
 #pragma once
 
 #include <map>

@@ -21,8 +21,9 @@ int run(Options& options) {
   auto policy = load_policy(options.rules, options.users);
   if (!policy) return report(policy.error());
   if (::geteuid() != 0)
-    return report({Errc::host_refused, "attach needs root: it reads the VMM's memory and adds eBPF programs to its "
-                                       "netdevs. Run it with sudo; it gives up what it does not need by itself"});
+    return report({Errc::host_refused,
+                   "attach needs root: it reads the VMM's memory and adds eBPF programs to its "
+                   "netdevs. Run it with sudo; it gives up what it does not need by itself"});
   options.attach.wait_for_guest = std::chrono::seconds(options.wait_seconds);
   auto ended = engine::run_opener(options.attach, *policy);
   return ended ? 0 : report(ended.error());
@@ -31,15 +32,24 @@ int run(Options& options) {
 }  // namespace
 
 void add_attach_command(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("attach", "filter a VM's packets until stopped; Ctrl-C detaches");
+  auto* command =
+      app.add_subcommand("attach", "filter a VM's packets until stopped; Ctrl-C detaches");
   auto options = std::make_shared<Options>();
-  command->add_option("--pid", options->attach.vmm, "process id of the VMM (QEMU, Firecracker, ...)")->required();
-  command->add_option("--dev", options->attach.netdevs, "netdev of the VM; may be repeated (default: all its taps)");
+  command
+      ->add_option("--pid", options->attach.vmm, "process id of the VMM (QEMU, Firecracker, ...)")
+      ->required();
+  command->add_option("--dev", options->attach.netdevs,
+                      "netdev of the VM; may be repeated (default: all its taps)");
   command->add_option("--rules", options->rules, "rule file")->required();
-  command->add_option("--users", options->users, "the guest's users, in passwd format, for `user NAME` in rules");
-  command->add_option("--events", options->attach.events_file, "where verdicts go, as JSON lines (default: -)")
+  command->add_option("--users", options->users,
+                      "the guest's users, in passwd format, for `user NAME` in rules");
+  command
+      ->add_option("--events", options->attach.events_file,
+                   "where verdicts go, as JSON lines (default: -)")
       ->default_val("-");
-  command->add_option("--wait", options->wait_seconds, "seconds to wait for a guest that is still booting")
+  command
+      ->add_option("--wait", options->wait_seconds,
+                   "seconds to wait for a guest that is still booting")
       ->check(CLI::NonNegativeNumber);
   command->callback([=, &exit_code] { exit_code = run(*options); });
 }

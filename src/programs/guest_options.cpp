@@ -10,10 +10,14 @@
 namespace xfilter::programs {
 
 void add_guest_options(CLI::App& command, GuestOptions& options) {
-  auto* pid = command.add_option("--pid", options.pid, "process id of the VMM (QEMU, Firecracker, ...)");
-  auto* image = command.add_option("--image", options.image, "raw image of guest memory; needs no privileges");
+  auto* pid =
+      command.add_option("--pid", options.pid, "process id of the VMM (QEMU, Firecracker, ...)");
+  auto* image = command.add_option("--image", options.image,
+                                   "raw image of guest memory; needs no privileges");
   pid->excludes(image);
-  command.add_option("--wait", options.wait_seconds, "seconds to wait for a guest that is still booting")
+  command
+      .add_option("--wait", options.wait_seconds,
+                  "seconds to wait for a guest that is still booting")
       ->check(CLI::NonNegativeNumber);
 }
 
@@ -30,11 +34,13 @@ Result<std::unique_ptr<engine::Guest>> open_guest(const GuestOptions& options) {
   }
   XF_CHECK(engine::confine(engine::Confinement::reader));
 
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(options.wait_seconds);
+  const auto give_up =
+      std::chrono::steady_clock::now() + std::chrono::seconds(options.wait_seconds);
   while (true) {
     auto found = guest->find();
     if (found) return guest;
-    if (std::chrono::steady_clock::now() >= give_up || found.error().code != Errc::guest_kernel_not_found)
+    if (std::chrono::steady_clock::now() >= give_up ||
+        found.error().code != Errc::guest_kernel_not_found)
       return fail(found.error());
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// programs/guest_options.h: how a command line names a guest, and the way from there to a View of it.
+// programs/guest_options.h: how a command line names a guest, and the way from there to a View of
+// it.
 #pragma once
 
 #include <sys/types.h>
@@ -20,8 +21,8 @@ struct GuestOptions {
 
 void add_guest_options(CLI::App& command, GuestOptions& options);
 
-// Opens the guest's memory, gives up every privilege, and only then reads it. Waits for a guest that is
-// booting, at most as long as asked.
+// Opens the guest's memory, gives up every privilege, and only then reads it. Waits for a guest
+// that is booting, at most as long as asked.
 Result<std::unique_ptr<engine::Guest>> open_guest(const GuestOptions& options);
 
 // Prints "xfilter: ..." for people and returns the exit code of a failed command.

@@ -26,12 +26,13 @@ int run(const GuestOptions& options, bool as_json) {
     fmt::print("{}\n", engine::to_json(*processes, view.profile().banner).dump(2));
     return 0;
   }
-  std::vector<std::vector<std::string>> rows = {{"PID", "PPID", "UID", "START", "COMM", "EXE", "COMMAND"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"PID", "PPID", "UID", "START", "COMM", "EXE", "COMMAND"}};
   for (const auto& process : *processes) {
     const double started = static_cast<double>(process.task.start_boottime.count()) / 1e9;
     rows.push_back({std::to_string(process.task.pid), std::to_string(process.parent_pid),
-                    std::to_string(process.cred.euid), fmt::format("{:.2f}", started), process.task.comm, process.exe,
-                    command_of(process)});
+                    std::to_string(process.cred.euid), fmt::format("{:.2f}", started),
+                    process.task.comm, process.exe, command_of(process)});
   }
   print_table(rows);
   return 0;

@@ -40,8 +40,8 @@ Result<policy::Policy> load_policy(const std::string& rules_file, const std::str
   auto policy = policy::parse(text, rules_file, users ? &*users : nullptr);
   if (policy) return std::move(*policy);
   const std::size_t count = policy.error().size();
-  return fail(Errc::input_invalid, "{}{}: {} error{}", policy::render(policy.error()), rules_file, count,
-              count == 1 ? "" : "s");
+  return fail(Errc::input_invalid, "{}{}: {} error{}", policy::render(policy.error()), rules_file,
+              count, count == 1 ? "" : "s");
 }
 
 }  // namespace xfilter::programs

@@ -19,7 +19,8 @@ std::string endpoint(const packet::IpAddress& address, std::uint16_t port) {
 std::string owners_of(const engine::SocketEntry& socket) {
   std::string text;
   for (const auto& holder : socket.holders)
-    text += fmt::format("{}{} pid={} fd={}", text.empty() ? "" : ", ", holder.comm, holder.pid, holder.fd);
+    text += fmt::format("{}{} pid={} fd={}", text.empty() ? "" : ", ", holder.comm, holder.pid,
+                        holder.fd);
   return text;
 }
 
@@ -38,12 +39,14 @@ int run(const GuestOptions& options, bool as_json) {
     fmt::print("{}\n", engine::to_json(*sockets).dump(2));
     return 0;
   }
-  std::vector<std::vector<std::string>> rows = {{"PROTO", "STATE", "LOCAL", "REMOTE", "UID", "OWNERS"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"PROTO", "STATE", "LOCAL", "REMOTE", "UID", "OWNERS"}};
   for (const auto& socket : *sockets)
     rows.push_back({packet::protocol_name(socket.protocol), state_of(socket),
                     endpoint(socket.tuple.local, socket.tuple.local_port),
                     endpoint(socket.tuple.remote, socket.tuple.remote_port),
-                    socket.tuple.is_full() ? std::to_string(socket.file.uid) : "-", owners_of(socket)});
+                    socket.tuple.is_full() ? std::to_string(socket.file.uid) : "-",
+                    owners_of(socket)});
   print_table(rows);
   return 0;
 }

@@ -33,9 +33,11 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
   for (const std::size_t width : widths) total += width;
   while (total > kTableWidth) {
     // Take from the last column until it is narrow, then from the widest.
-    std::size_t& victim = widths.back() > 30 ? widths.back() : *std::max_element(widths.begin(), widths.end());
+    std::size_t& victim =
+        widths.back() > 30 ? widths.back() : *std::max_element(widths.begin(), widths.end());
     if (victim <= kLeast) break;
-    const std::size_t take = std::min(total - kTableWidth, victim > 30 ? victim - 30 : std::size_t{1});
+    const std::size_t take =
+        std::min(total - kTableWidth, victim > 30 ? victim - 30 : std::size_t{1});
     victim -= take;
     total -= take;
   }

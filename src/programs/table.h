@@ -9,8 +9,9 @@ namespace xfilter::programs {
 
 inline constexpr std::size_t kTableWidth = 100;
 
-// Prints rows (the first is the heading) to standard output, at most kTableWidth columns wide: the last
-// column gives way first. Control characters, which guests may have put into names, are shown as '?'.
+// Prints rows (the first is the heading) to standard output, at most kTableWidth columns wide: the
+// last column gives way first. Control characters, which guests may have put into names, are shown
+// as '?'.
 void print_table(const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace xfilter::programs

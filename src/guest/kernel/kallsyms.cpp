@@ -137,8 +137,8 @@ std::optional<Markers> markers_ending_at(Bytes image, std::size_t end) {
   return markers;
 }
 
-// The names that end where the markers begin. The last group's length is not recorded, so num_syms is
-// looked for where it can be.
+// The names that end where the markers begin. The last group's length is not recorded, so num_syms
+// is looked for where it can be.
 std::optional<Names> names_before(Bytes image, const Markers& markers, const TableLayout& layout) {
   const auto marker = [&](std::size_t i) {
     return std::size_t{load<std::uint32_t>(image, markers.begin + i * 4).value_or(0)};
@@ -147,10 +147,11 @@ std::optional<Names> names_before(Bytes image, const Markers& markers, const Tab
   const std::size_t last_group = marker(full_groups);
   constexpr std::size_t kLongestTail = kNamesPerMarker * 128 + 16;
   if (markers.begin < last_group + kLongestTail) return std::nullopt;
-  const std::size_t first = markers.begin - last_group - kLongestTail;
+  const std::size_t first = (markers.begin - last_group - kLongestTail) & ~std::size_t{3};
   for (std::size_t at = first; at + 8 <= markers.begin - last_group; at += 4) {
     const auto count = load<std::uint32_t>(image, at);
-    if (!count || *count > (full_groups + 1) * kNamesPerMarker || *count <= full_groups * kNamesPerMarker)
+    if (!count || *count > (full_groups + 1) * kNamesPerMarker ||
+        *count <= full_groups * kNamesPerMarker)
       continue;
     const std::size_t names = at + layout.alignment;
     if (skip_names(image, names, kNamesPerMarker) != names + marker(1)) continue;
@@ -168,7 +169,8 @@ std::optional<Names> find_names(Bytes image, const TokenTable& table, const Tabl
     return markers ? names_before(image, *markers, layout) : std::nullopt;
   }
   // seqs_of_names has three bytes a symbol, and how many there are is what we look for: every place
-  // where the markers can end is tried, and must agree with the number of symbols found before them.
+  // where the markers can end is tried, and must agree with the number of symbols found before
+  // them.
   const std::size_t furthest = std::min(table.begin, 3 * kMostSymbols);
   for (std::size_t gap = layout.alignment; gap < furthest; gap += layout.alignment) {
     const auto markers = markers_ending_at(image, table.begin - gap);

@@ -5,7 +5,8 @@
 // beforehand: the token table is found by its contents and the others by where they lie around it.
 // Four layouts are known; each is tried, and one must hold in every check:
 //   up to 6.1   offsets relative_base num_syms names markers token_table token_index
-//   6.2, 6.3    the same with seqs_of_names before token_table (commit 60443c88f3a8 "kallsyms: Improve
+//   6.2, 6.3    the same with seqs_of_names before token_table (commit 60443c88f3a8 "kallsyms:
+//   Improve
 //               the performance of kallsyms_lookup_name()"; also in later 6.1 stable releases)
 //   6.4 - 6.19  num_syms names markers token_table token_index offsets relative_base seqs_of_names
 //   7.0 on      the same, without relative_base: offsets count from their own place

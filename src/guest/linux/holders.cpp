@@ -40,7 +40,8 @@ class Walk {
   }
 
  private:
-  // Threads share a table, and processes may (CLONE_FILES): each is a holder, the slots are read once.
+  // Threads share a table, and processes may (CLONE_FILES): each is a holder, the slots are read
+  // once.
   void add_table(const Task& process, VirtAddr thread, VirtAddr files) {
     if (!files || !seen_.emplace(files.value, process.at.value).second) return;
     const auto [found, is_new] = slots_.try_emplace(files.value);
@@ -72,12 +73,14 @@ class Walk {
   const View& view_;
   Budget& budget_;
   Holders holders_;
-  std::set<std::pair<std::uint64_t, std::uint64_t>> seen_;            // files_struct, process
-  std::unordered_map<std::uint64_t, std::vector<Slot>> slots_;        // by files_struct
+  std::set<std::pair<std::uint64_t, std::uint64_t>> seen_;      // files_struct, process
+  std::unordered_map<std::uint64_t, std::vector<Slot>> slots_;  // by files_struct
 };
 
 }  // namespace
 
-Result<Holders> walk_holders(const View& view, Budget& budget) { return Walk(view, budget).run(); }
+Result<Holders> walk_holders(const View& view, Budget& budget) {
+  return Walk(view, budget).run();
+}
 
 }  // namespace xfilter::guest::linux

@@ -24,8 +24,8 @@ Result<Fd> open_proc(pid_t pid, const char* file) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.is_open()) return fd;
   if (errno == ENOENT) return fail(Errc::vmm_not_recognised, "there is no process {}", pid);
-  return fail(Errc::host_refused, "{}: {}. Reading a VMM's memory needs root (CAP_SYS_PTRACE)", path,
-              std::strerror(errno));
+  return fail(Errc::host_refused, "{}: {}. Reading a VMM's memory needs root (CAP_SYS_PTRACE)",
+              path, std::strerror(errno));
 }
 
 Result<std::string> read_proc(pid_t pid, const char* file) {
@@ -34,7 +34,8 @@ Result<std::string> read_proc(pid_t pid, const char* file) {
   char chunk[16384];
   for (ssize_t got; (got = ::read(fd.number(), chunk, sizeof chunk)) != 0;) {
     if (got < 0)
-      return fail(Errc::host_refused, "/proc/{}/{}: {}. Reading a VMM's memory needs root (CAP_SYS_PTRACE)", pid, file,
+      return fail(Errc::host_refused,
+                  "/proc/{}/{}: {}. Reading a VMM's memory needs root (CAP_SYS_PTRACE)", pid, file,
                   std::strerror(errno));
     text.append(chunk, static_cast<std::size_t>(got));
   }
@@ -49,10 +50,13 @@ std::vector<RamCandidate> ram_candidates(const std::string& maps) {
   for (std::string line; std::getline(lines, line);) {
     std::uint64_t begin = 0, end = 0, offset = 0;
     char permissions[5] = {};
-    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64, &begin, &end, permissions, &offset) != 4)
+    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64, &begin, &end, permissions,
+                    &offset) != 4)
       continue;
-    const bool is_plain_memory = permissions[0] == 'r' && permissions[1] == 'w' && permissions[2] == '-';
-    const bool is_special = line.find("[heap]") != std::string::npos || line.find("[stack") != std::string::npos;
+    const bool is_plain_memory =
+        permissions[0] == 'r' && permissions[1] == 'w' && permissions[2] == '-';
+    const bool is_special =
+        line.find("[heap]") != std::string::npos || line.find("[stack") != std::string::npos;
     if (!is_plain_memory || is_special || end < begin + kSmallestGuest) continue;
     RamCandidate candidate;
     candidate.base = begin;
@@ -79,16 +83,18 @@ Result<VmmMemory> open_vmm_memory(pid_t pid) {
   vmm.candidates = ram_candidates(maps);
   if (vmm.candidates.empty())
     return fail(Errc::vmm_not_recognised,
-                "process {} ({}) is no VMM: it has no memory mapping of {} MiB or more that could be a guest's RAM. "
+                "process {} ({}) is no VMM: it has no memory mapping of {} MiB or more that could "
+                "be a guest's RAM. "
                 "Expected the pid of QEMU, Cloud Hypervisor or Firecracker",
                 pid, vmm.program, kSmallestGuest >> 20);
   for (RamCandidate& candidate : vmm.candidates) {
     if (!candidate.is_shared) continue;
-    const std::string path =
-        fmt::format("/proc/{}/map_files/{:x}-{:x}", pid, candidate.base, candidate.base + candidate.size);
+    const std::string path = fmt::format("/proc/{}/map_files/{:x}-{:x}", pid, candidate.base,
+                                         candidate.base + candidate.size);
     candidate.file = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!candidate.file.is_open())
-      return fail(Errc::host_refused, "{}: {}. Opening a VMM's shared memory needs root (CAP_SYS_ADMIN)", path,
+      return fail(Errc::host_refused,
+                  "{}: {}. Opening a VMM's shared memory needs root (CAP_SYS_ADMIN)", path,
                   std::strerror(errno));
   }
   return vmm;
