@@ -20,16 +20,17 @@ struct xf_flow {
   __u8 pad;
 };
 
-/* Map `drops`: flows whose packets are dropped in the kernel. Written by the agent. */
+/* Map `drops`: flows whose packets are dropped in the kernel. Written by the agent. A drop has no end
+ * of its own: when it is due to be judged again and there is no agent, it stays. */
 struct xf_drop {
-  __u64 expires_ns; /* CLOCK_BOOTTIME; 0: never */
-  __u32 generation; /* counts only while equal to xf_agent.generation */
+  __u64 judge_again_ns; /* CLOCK_BOOTTIME */
+  __u32 generation;     /* counts only while equal to xf_agent.generation */
   __u32 pad;
 };
 
 /* Map `verdicts`: flows that pass without being held. Written by the agent. */
 struct xf_pass {
-  __u64 expires_ns;
+  __u64 judge_again_ns;
   __u32 generation;
   __u32 lost; /* held packets of this flow that never came back, see xf_held */
 };

@@ -249,8 +249,8 @@ int xf_entry(struct __sk_buff *skb) {
   is_new_connection = flow.protocol == IPPROTO_TCP && (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 
   drop = bpf_map_lookup_elem(&drops, &flow);
-  is_blocked = drop && drop->generation == control->generation && (!drop->expires_ns || now < drop->expires_ns);
-  if (is_blocked && !is_new_connection) {
+  is_blocked = drop && drop->generation == control->generation;
+  if (is_blocked && !is_new_connection && now < drop->judge_again_ns) {
     COUNT(count->dropped);
     return TC_ACT_SHOT;
   }
@@ -258,7 +258,7 @@ int xf_entry(struct __sk_buff *skb) {
   if (!is_blocked && !is_new_connection) {
     struct xf_pass *pass = bpf_map_lookup_elem(&verdicts, &flow);
 
-    if (pass && pass->generation == control->generation && now < pass->expires_ns) {
+    if (pass && pass->generation == control->generation && now < pass->judge_again_ns) {
       gate = bpf_map_lookup_elem(&held, &flow);
       if (!gate || gate->punted == gate->released + pass->lost) {
         COUNT(count->passed);

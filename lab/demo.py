@@ -7,18 +7,15 @@ The numbers shown are the mail server's own: messages it accepted, by sender.
 import argparse
 import json
 import pathlib
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 
-from . import packages, process
+from . import process, xfilter
 from .mail import MailServer
 from .network import Network
 from .vm import Guest
+from .xfilter import Attached
 
-XFILTER = pathlib.Path(__file__).parent.parent / "build/release/xfilter"
 MESSAGES = 20
 PER_CONNECTION = 8  # so that a phase both goes on in an open connection and opens new ones
 SPAMMER_PROGRAM = "/home/mallory/.cache/kworkerd"  # mallory brings her own copy of the interpreter
@@ -50,28 +47,6 @@ class Mailer:
         return int(found[0]) if found else None
 
 
-class Filter:
-    """xfilter attached to the guest with one rule."""
-
-    def __init__(self, guest: Guest, rule: str, folder: pathlib.Path):
-        rules = folder / "office.rules"
-        rules.write_text(f"{rule}\ndefault allow\n")
-        self._process = process.start([str(XFILTER), "attach", "--pid", str(guest.pid), "--rules", str(rules),
-                                       "--events", str(folder / "events.jsonl")],
-                                      stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-
-    def __enter__(self):
-        line = self._process.stderr.readline()
-        if not line.startswith("attached"):
-            raise RuntimeError(f"xfilter did not attach: {line}{self._process.stderr.read()}")
-        return self
-
-    def __exit__(self, *_):
-        self._process.send_signal(signal.SIGINT)
-        if self._process.wait(20) != 0:
-            raise RuntimeError(f"xfilter ended badly: {self._process.stderr.read()}")
-
-
 class PortClosed:
     """The old way: nobody in this VM may mail."""
 
@@ -91,7 +66,7 @@ class PortClosed:
 
 def find_spammer(guest: Guest) -> dict:
     """Read from outside, by xfilter itself."""
-    listed = json.loads(process.run(str(XFILTER), "ps", "--pid", str(guest.pid), "--json"))
+    listed = xfilter.read_json("ps", "--pid", str(guest.pid))
     return next(p for p in listed["processes"] if p["exe"] == SPAMMER_PROGRAM)
 
 
@@ -108,8 +83,7 @@ def run(report: str | None) -> int:
     began = time.monotonic()
     print(f"{BOLD}xFilter: alice mails, mallory spams, both from one VM through port 25{PLAIN}")
     rows = []
-    with tempfile.TemporaryDirectory(prefix="xf-demo-") as folder, Network() as network, MailServer(network) as server:
-        folder = pathlib.Path(folder)
+    with Network() as network, MailServer(network) as server:
         say("a real mail server (Exim) waits in a network namespace of its own")
         with Guest("6.12", network) as guest:
             say(f"the VM runs Debian's stock kernel {guest.run('uname -r').strip()}; nothing in it knows of us "
@@ -151,7 +125,7 @@ def run(report: str | None) -> int:
                 value = {"uid": spammer["uid"], "exe": spammer["exe"],
                          "pid": f"{spammer['pid']}@{spammer['start_boottime_ns'] / 1e9:.3f}"}[subject]
                 rule = f"drop tcp dport 25 {subject} {value}"
-                with Filter(guest, rule, folder):
+                with Attached(guest.pid, f"{rule}\ndefault allow\n"):
                     show(exchange(name), rule)
             print()
             say(f"the spammer, as xfilter reads it from the VM's memory: pid {spammer['pid']}, uid {spammer['uid']}, "

@@ -47,7 +47,7 @@ def parse(text: str) -> dict:
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "P":
-            process = {"pid": int(rest), "tids": [], "exe": "", "cmdline": [], "sockets": {}}
+            process = {"pid": int(rest), "tids": [], "exe": "", "cmdline": [], "sockets": set()}
             processes[process["pid"]] = process
         elif kind == "S":
             _status(process, rest)
@@ -61,7 +61,7 @@ def parse(text: str) -> dict:
             process["tids"].append(int(rest))
         elif kind == "F":
             fd, inode = rest.split()
-            process["sockets"][int(fd)] = int(inode)
+            process["sockets"].add((int(fd), int(inode)))
         elif kind == "N":
             table, _, row = rest.partition(" ")
             found = _socket(table, row)

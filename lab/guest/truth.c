@@ -37,8 +37,29 @@ static void print_cmdline(const char *path) {
   fclose(file);
 }
 
+// A thread can have a descriptor table of its own.
+static void print_thread(const char *pid, const char *tid) {
+  char path[1024], target[256];
+  struct dirent *entry;
+  DIR *folder;
+
+  printf("H %s\n", tid);
+  snprintf(path, sizeof path, "/proc/%s/task/%s/fd", pid, tid);
+  if (!(folder = opendir(path))) return;
+  while ((entry = readdir(folder))) {
+    unsigned long inode;
+    ssize_t length;
+    if (!isdigit((unsigned char)entry->d_name[0])) continue;
+    snprintf(path, sizeof path, "/proc/%s/task/%s/fd/%s", pid, tid, entry->d_name);
+    if ((length = readlink(path, target, sizeof target - 1)) <= 0) continue;
+    target[length] = 0;
+    if (sscanf(target, "socket:[%lu]", &inode) == 1) printf("F %s %lu\n", entry->d_name, inode);
+  }
+  closedir(folder);
+}
+
 static void print_process(const char *pid) {
-  char path[512], target[4096];
+  char path[1024], target[4096];
   struct dirent *entry;
   ssize_t length;
   DIR *folder;
@@ -53,21 +74,9 @@ static void print_process(const char *pid) {
   snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
   print_cmdline(path);
   snprintf(path, sizeof path, "/proc/%s/task", pid);
-  if ((folder = opendir(path))) {
-    while ((entry = readdir(folder)))
-      if (isdigit((unsigned char)entry->d_name[0])) printf("H %s\n", entry->d_name);
-    closedir(folder);
-  }
-  snprintf(path, sizeof path, "/proc/%s/fd", pid);
   if (!(folder = opendir(path))) return;
-  while ((entry = readdir(folder))) {
-    unsigned long inode;
-    if (!isdigit((unsigned char)entry->d_name[0])) continue;
-    snprintf(path, sizeof path, "/proc/%s/fd/%s", pid, entry->d_name);
-    if ((length = readlink(path, target, sizeof target - 1)) <= 0) continue;
-    target[length] = 0;
-    if (sscanf(target, "socket:[%lu]", &inode) == 1) printf("F %s %lu\n", entry->d_name, inode);
-  }
+  while ((entry = readdir(folder)))
+    if (isdigit((unsigned char)entry->d_name[0])) print_thread(pid, entry->d_name);
   closedir(folder);
 }
 

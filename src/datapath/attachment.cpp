@@ -100,9 +100,8 @@ Result<Inheritance> inherit(int ifindex, int drops) {
 
   const Fd old_drops = find_map(info, "drops");
   if (!old_drops.is_open()) return inheritance;
-  const std::uint64_t now = boottime_ns();
   const std::uint64_t until =
-      now + static_cast<std::uint64_t>(std::chrono::nanoseconds(kInheritedDrops).count());
+      boottime_ns() + static_cast<std::uint64_t>(std::chrono::nanoseconds(kInheritedDrops).count());
   xf_flow flow{}, next{};
   for (int error = bpf_map_get_next_key(old_drops.number(), nullptr, &next); error == 0;
        error = bpf_map_get_next_key(old_drops.number(), &flow, &next)) {
@@ -111,9 +110,7 @@ Result<Inheritance> inherit(int ifindex, int drops) {
     if (bpf_map_lookup_elem(old_drops.number(), &flow, &drop) != 0 ||
         drop.generation != old_agent.generation)
       continue;
-    if (drop.expires_ns != 0 && drop.expires_ns <= now) continue;
-    drop.expires_ns =
-        drop.expires_ns == 0 ? until : std::min<std::uint64_t>(until, drop.expires_ns);
+    drop.judge_again_ns = until;
     drop.generation = kFirstGeneration;
     if (bpf_map_update_elem(drops, &flow, &drop, BPF_ANY) == 0) ++inheritance.drops;
   }

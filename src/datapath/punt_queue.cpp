@@ -24,8 +24,8 @@ std::uint64_t boottime_ns() {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-std::uint64_t expiry(std::chrono::nanoseconds lifetime) {
-  return lifetime.count() == 0 ? 0 : boottime_ns() + static_cast<std::uint64_t>(lifetime.count());
+std::uint64_t after(std::chrono::nanoseconds time) {
+  return boottime_ns() + static_cast<std::uint64_t>(time.count());
 }
 
 void write_address(const packet::IpAddress& address, std::uint8_t (&into)[16]) {
@@ -72,11 +72,11 @@ void PuntQueue::discard(const HeldPacket&) {
   write_agent();
 }
 
-void PuntQueue::pass_from_now_on(const packet::Flow& flow, std::chrono::nanoseconds lifetime) {
+void PuntQueue::pass_from_now_on(const packet::Flow& flow, std::chrono::nanoseconds judge_again_after) {
   const xf_flow key = key_of(flow);
   xf_pass pass{};
   bpf_map_lookup_elem(handles_.verdicts.number(), &key, &pass);  // keeps `lost`
-  pass.expires_ns = lifetime.count() == 0 ? UINT64_MAX : expiry(lifetime);
+  pass.judge_again_ns = after(judge_again_after);
   pass.generation = agent_.generation;
   bpf_map_delete_elem(handles_.drops.number(), &key);
   if (bpf_map_update_elem(handles_.verdicts.number(), &key, &pass, BPF_ANY) != 0) {
@@ -86,9 +86,9 @@ void PuntQueue::pass_from_now_on(const packet::Flow& flow, std::chrono::nanoseco
   unsettled_.push_back(key);
 }
 
-void PuntQueue::drop_from_now_on(const packet::Flow& flow, std::chrono::nanoseconds lifetime) {
+void PuntQueue::drop_from_now_on(const packet::Flow& flow, std::chrono::nanoseconds judge_again_after) {
   const xf_flow key = key_of(flow);
-  const xf_drop drop{expiry(lifetime), agent_.generation, 0};
+  const xf_drop drop{after(judge_again_after), agent_.generation, 0};
   if (bpf_map_update_elem(handles_.drops.number(), &key, &drop, BPF_ANY) != 0) ++map_full_;
   bpf_map_delete_elem(handles_.verdicts.number(), &key);
 }

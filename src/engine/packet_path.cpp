@@ -22,13 +22,11 @@ constexpr std::chrono::nanoseconds kCheckInterval = 20ms;
 // How often to look for a kernel that is not there (yet): each look costs tens of milliseconds.
 constexpr std::chrono::nanoseconds kSearchInterval = 250ms;
 
-// How long the kernel may act on a verdict without asking again. A connection's owner changes when
-// the socket is passed on; a datagram's when the port is bound anew, of which no packet tells.
-constexpr auto kPassTcp = 5s;
-constexpr auto kPassOther = 1s;
-constexpr auto kDropTcp = 0s;  // until replaced: a new connection on the tuple is judged by its SYN
-constexpr auto kDropOther = 5s;
-constexpr auto kUnattributed = 200ms;  // perhaps the next look finds somebody
+// How long the kernel may act on a verdict without asking again. A connection's owner changes when the
+// socket is passed on; a datagram's when the port is bound anew, of which no packet tells.
+constexpr std::chrono::nanoseconds kTcp = 5s;
+constexpr std::chrono::nanoseconds kOther = 1s;
+constexpr std::chrono::nanoseconds kUnattributed = 200ms;  // perhaps the next look finds somebody
 
 bool is_new_connection(const Packet& packet) {
   constexpr auto kSynAck = packet::TcpFlags::syn | packet::TcpFlags::ack;
@@ -36,11 +34,9 @@ bool is_new_connection(const Packet& packet) {
          (packet.tcp_flags & kSynAck) == packet::TcpFlags::syn;
 }
 
-std::chrono::nanoseconds lifetime_of(const Packet& packet, const Owner& owner, Action action) {
+std::chrono::nanoseconds lifetime_of(const Packet& packet, const Owner& owner) {
   if (!owner.is_attributed()) return kUnattributed;
-  const bool is_tcp = packet.flow.protocol == packet::protocol::tcp;
-  if (action == Action::drop) return is_tcp ? std::chrono::nanoseconds(kDropTcp) : kDropOther;
-  return is_tcp ? std::chrono::nanoseconds(kPassTcp) : kPassOther;
+  return packet.flow.protocol == packet::protocol::tcp ? kTcp : kOther;
 }
 
 }  // namespace
@@ -114,7 +110,7 @@ Owner PacketPath::find_owner(const Packet& packet, const JudgedFlow* known) {
 
 void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& owner,
                           const Verdict& verdict) {
-  const auto lifetime = lifetime_of(packet, owner, verdict.action);
+  const auto lifetime = lifetime_of(packet, owner);
   if (verdict.action == Action::pass)
     queue.pass_from_now_on(packet.flow, lifetime);
   else
