@@ -43,11 +43,11 @@ struct xf_held {
   __u32 released;
 };
 
-/* Map `agent`, one element: written by the agent. */
+/* Map `agent`, one element: made by the opener, then written by the agent. */
 struct xf_agent {
-  __u64 settled;    /* held packets that will not come back: dropped by verdict, or lost */
-  __u32 generation; /* verdicts and drops of another generation do not count */
-  __u32 pad;
+  __u64 settled;       /* held packets that will not come back: dropped by verdict, or lost */
+  __u32 generation;    /* verdicts and drops of another generation do not count */
+  __u32 created_qdisc; /* the netdev's clsact qdisc is xFilter's to remove: for who takes over */
 };
 
 /* Map `counters`, one element: written by the programs. Packets. */
@@ -60,12 +60,6 @@ struct xf_counters {
   __u64 ungated;   /* held while map `held` was full: their order is not guarded */
   __u64 not_ip;    /* passed */
   __u64 malformed; /* dropped */
-};
-
-/* Map `setup`, one element: written once by the opener, read by whoever takes over. */
-struct xf_setup {
-  __u32 created_qdisc; /* the netdev's clsact qdisc is ours to remove */
-  __u32 pad;
 };
 
 #endif

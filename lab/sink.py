@@ -1,17 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers in the server's namespace that write down what arrives: one JSON line each.
 
-sink.py FILE TCP_PORT UDP_PORT: from TCP connections the first line, with the peer's port and the time;
-then it closes first. From UDP every datagram.
+From TCP connections the first line, with the peer's port and the time; then it closes first. From UDP
+every datagram.
 """
 
 import asyncio
 import json
+import pathlib
+import subprocess
 import sys
+import tempfile
 import time
 
+TCP_PORT, UDP_PORT = 7000, 9000
 
-def main():
+
+class Sink:
+    """with Sink(network) as sink: what arrived at the server, as it says itself."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def __enter__(self):
+        from . import process
+        from .network import Network
+        self.folder = tempfile.TemporaryDirectory(prefix="xf-sink-")
+        self.file = pathlib.Path(self.folder.name) / "arrived.jsonl"
+        self._process = process.start(Network.inside(self.network.server, "/usr/bin/python3", __file__, str(self.file)),
+                                      stdin=subprocess.DEVNULL)
+        self._end = process.end
+        self.wait(lambda arrived: arrived)
+        return self
+
+    def arrived(self) -> list[dict]:
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    def count(self, name: str) -> int:
+        """Datagrams of the streamer called `name`."""
+        return sum(record["text"].startswith(name + " ") for record in self.arrived())
+
+    def wait(self, condition, seconds: float = 30):
+        give_up = time.monotonic() + seconds
+        while not condition(self.arrived()):
+            if time.monotonic() > give_up:
+                raise AssertionError("what is waited for did not arrive at the server")
+            time.sleep(0.05)
+
+    def __exit__(self, *_):
+        self._end(self._process)
+        self.folder.cleanup()
+
+
+def serve_for_ever():
     out = open(sys.argv[1], "a", buffering=1)
 
     def note(**facts):
@@ -28,12 +70,13 @@ def main():
             note(protocol="udp", port=peer[1], text=data.decode(errors="replace"))
 
     async def run():
-        await asyncio.start_server(serve, "0.0.0.0", int(sys.argv[2]), backlog=1000)
-        await asyncio.get_running_loop().create_datagram_endpoint(Datagrams, ("0.0.0.0", int(sys.argv[3])))
+        await asyncio.start_server(serve, "0.0.0.0", TCP_PORT, backlog=1000)
+        await asyncio.get_running_loop().create_datagram_endpoint(Datagrams, ("0.0.0.0", UDP_PORT))
         note(protocol="none", text="listening")
         await asyncio.Event().wait()
 
     asyncio.run(run())
 
 
-main()
+if __name__ == "__main__":
+    serve_for_ever()

@@ -90,13 +90,11 @@ Result<Inheritance> inherit(int ifindex, int drops) {
   if (bpf_obj_get_info_by_fd(program.number(), &info, &size) != 0) return inheritance;
 
   const std::uint32_t zero = 0;
-  xf_setup setup{};
-  if (const Fd map = find_map(info, "setup"); map.is_open())
-    if (bpf_map_lookup_elem(map.number(), &zero, &setup) == 0)
-      inheritance.created_qdisc = setup.created_qdisc != 0;
   xf_agent old_agent{};
   if (const Fd map = find_map(info, "agent"); map.is_open())
     bpf_map_lookup_elem(map.number(), &zero, &old_agent);
+
+  inheritance.created_qdisc = old_agent.created_qdisc != 0;
 
   const Fd old_drops = find_map(info, "drops");
   if (!old_drops.is_open()) return inheritance;
@@ -161,9 +159,6 @@ Result<Attachment> Attachment::attach(const std::string& netdev) {
 
   const auto& maps = object->maps;
   const std::uint32_t zero = 0;
-  const xf_agent agent{0, kFirstGeneration, 0};
-  if (bpf_map_update_elem(bpf_map__fd(maps.agent), &zero, &agent, BPF_ANY) != 0)
-    return fail(Errc::host_refused, "cannot set up BPF maps: {}", std::strerror(errno));
   XF_TRY(inherited, inherit(ifindex, bpf_map__fd(maps.drops)));
   attachment.inherited_drops_ = inherited.drops;
 
@@ -182,12 +177,14 @@ Result<Attachment> Attachment::attach(const std::string& netdev) {
 
   // The release side first: from the moment the entry program is there, packets may be punted.
   XF_CHECK(attach_filter(attachment.punt_.ifindex, bpf_program__fd(object->progs.xf_release)));
+  XF_TRY(qdisc, ingress_qdisc_of(ifindex));
+  const bool creates_qdisc = qdisc == IngressQdisc::none || inherited.created_qdisc;
+  const xf_agent agent{0, kFirstGeneration, creates_qdisc ? 1u : 0u};
+  if (bpf_map_update_elem(bpf_map__fd(maps.agent), &zero, &agent, BPF_ANY) != 0)
+    return fail(Errc::host_refused, "cannot set up BPF maps: {}", std::strerror(errno));
   XF_TRY(entry, attach_filter(ifindex, bpf_program__fd(object->progs.xf_entry)));
   attachment.entry_ = entry;
-  attachment.entry_.created_qdisc |= inherited.created_qdisc;
-  const xf_setup setup{attachment.entry_.created_qdisc ? 1u : 0u, 0};
-  if (bpf_map_update_elem(bpf_map__fd(maps.setup), &zero, &setup, BPF_ANY) != 0)
-    return fail(Errc::host_refused, "cannot set up BPF maps: {}", std::strerror(errno));
+  attachment.entry_.created_qdisc = creates_qdisc;
   return attachment;
 }
 

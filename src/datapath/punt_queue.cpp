@@ -72,7 +72,8 @@ void PuntQueue::discard(const HeldPacket&) {
   write_agent();
 }
 
-void PuntQueue::pass_from_now_on(const packet::Flow& flow, std::chrono::nanoseconds judge_again_after) {
+void PuntQueue::pass_from_now_on(const packet::Flow& flow,
+                                 std::chrono::nanoseconds judge_again_after) {
   const xf_flow key = key_of(flow);
   xf_pass pass{};
   bpf_map_lookup_elem(handles_.verdicts.number(), &key, &pass);  // keeps `lost`
@@ -86,7 +87,8 @@ void PuntQueue::pass_from_now_on(const packet::Flow& flow, std::chrono::nanoseco
   unsettled_.push_back(key);
 }
 
-void PuntQueue::drop_from_now_on(const packet::Flow& flow, std::chrono::nanoseconds judge_again_after) {
+void PuntQueue::drop_from_now_on(const packet::Flow& flow,
+                                 std::chrono::nanoseconds judge_again_after) {
   const xf_flow key = key_of(flow);
   const xf_drop drop{after(judge_again_after), agent_.generation, 0};
   if (bpf_map_update_elem(handles_.drops.number(), &key, &drop, BPF_ANY) != 0) ++map_full_;

@@ -46,9 +46,9 @@ class PuntQueue {
   // Ends a packet's way here.
   void discard(const HeldPacket& packet);
 
-  // From now on packets of the flow pass, or are dropped, in the kernel, until the time has passed; then
-  // one is held again. A drop outlives that time when nobody is there to judge.
-  // When a map is full the flow's packets go on being held, each judged by itself.
+  // From now on packets of the flow pass, or are dropped, in the kernel, until the time has passed;
+  // then one is held again. A drop outlives that time when nobody is there to judge. When a map is
+  // full the flow's packets go on being held, each judged by itself.
   void pass_from_now_on(const packet::Flow& flow, std::chrono::nanoseconds judge_again_after);
   void drop_from_now_on(const packet::Flow& flow, std::chrono::nanoseconds judge_again_after);
   void forget(const packet::Flow& flow);  // the next packet is held

@@ -22,8 +22,8 @@ constexpr std::chrono::nanoseconds kCheckInterval = 20ms;
 // How often to look for a kernel that is not there (yet): each look costs tens of milliseconds.
 constexpr std::chrono::nanoseconds kSearchInterval = 250ms;
 
-// How long the kernel may act on a verdict without asking again. A connection's owner changes when the
-// socket is passed on; a datagram's when the port is bound anew, of which no packet tells.
+// How long the kernel may act on a verdict without asking again. A connection's owner changes when
+// the socket is passed on; a datagram's when the port is bound anew, of which no packet tells.
 constexpr std::chrono::nanoseconds kTcp = 5s;
 constexpr std::chrono::nanoseconds kOther = 1s;
 constexpr std::chrono::nanoseconds kUnattributed = 200ms;  // perhaps the next look finds somebody
