@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tests/support/packet_builder.h: packets as prose:
 //
-//   Ethernet{} / Vlan{.id = 12} / Ipv4{.dst = "10.0.0.1"} / Tcp{.dst_port = 25, .flags = TcpFlags::syn}
+//   Ethernet{} / Vlan{.id = 12} / Ipv4{.dst = "10.0.0.1"} / Tcp{.dst_port = 25, .flags =
+//   TcpFlags::syn}
 //
 // Each layer tells the one before it what it is. Checksums are left zero.
 #pragma once
@@ -172,7 +173,9 @@ struct Icmp {
 };
 
 template <class Layer>
-  requires requires(const Layer& layer, Frame& frame) { layer.add_to(frame); }
+requires requires(const Layer& layer, Frame& frame) {
+  layer.add_to(frame);
+}
 Frame operator/(Frame frame, const Layer& layer) {
   layer.add_to(frame);
   return frame;

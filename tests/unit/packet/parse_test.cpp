@@ -20,8 +20,12 @@ using support::Udp;
 using support::Vlan;
 
 TEST(ParseFrame, a_tcp_packet_gives_its_flow_flags_and_numbers) {
-  const auto packet = parse_frame(
-      Ethernet{} / Ipv4{.src = "10.0.0.2", .dst = "10.0.0.1"} / Tcp{.src_port = 4711, .dst_port = 25, .flags = TcpFlags::syn, .sequence = 7, .acknowledgement = 9});
+  const auto packet = parse_frame(Ethernet{} / Ipv4{.src = "10.0.0.2", .dst = "10.0.0.1"} /
+                                  Tcp{.src_port = 4711,
+                                      .dst_port = 25,
+                                      .flags = TcpFlags::syn,
+                                      .sequence = 7,
+                                      .acknowledgement = 9});
   EXPECT_EQ(packet.kind, Kind::ip);
   EXPECT_EQ(to_string(packet.flow), "tcp 10.0.0.2:4711 > 10.0.0.1:25");
   EXPECT_EQ(packet.tcp_flags, TcpFlags::syn);
@@ -30,19 +34,22 @@ TEST(ParseFrame, a_tcp_packet_gives_its_flow_flags_and_numbers) {
 }
 
 TEST(ParseFrame, ipv4_options_are_skipped) {
-  const auto packet = parse_frame(Ethernet{} / Ipv4{.option_words = 3} / Udp{.src_port = 1, .dst_port = 53});
+  const auto packet =
+      parse_frame(Ethernet{} / Ipv4{.option_words = 3} / Udp{.src_port = 1, .dst_port = 53});
   EXPECT_EQ(packet.flow.dst_port, 53);
 }
 
 TEST(ParseFrame, the_outermost_vlan_tag_is_the_flows) {
-  const auto packet = parse_frame(Ethernet{} / Vlan{.id = 12} / Vlan{.id = 99} / Ipv4{} / Udp{.src_port = 1, .dst_port = 2});
+  const auto packet = parse_frame(Ethernet{} / Vlan{.id = 12} / Vlan{.id = 99} / Ipv4{} /
+                                  Udp{.src_port = 1, .dst_port = 2});
   EXPECT_EQ(packet.kind, Kind::ip);
   EXPECT_EQ(packet.flow.vlan, 12);
 }
 
 TEST(ParseFrame, ipv6_extension_headers_are_skipped) {
-  const auto packet = parse_frame(Ethernet{} / Ipv6{.src = "fd00::2", .dst = "fd00::1"} / Ipv6Extension{.type = 0} /
-                                  Ipv6Extension{.type = 60, .length = 2} / Udp{.src_port = 7, .dst_port = 53});
+  const auto packet =
+      parse_frame(Ethernet{} / Ipv6{.src = "fd00::2", .dst = "fd00::1"} / Ipv6Extension{.type = 0} /
+                  Ipv6Extension{.type = 60, .length = 2} / Udp{.src_port = 7, .dst_port = 53});
   EXPECT_EQ(packet.kind, Kind::ip);
   EXPECT_EQ(to_string(packet.flow), "udp [fd00::2]:7 > [fd00::1]:53");
 }
@@ -54,8 +61,10 @@ TEST(ParseFrame, more_extension_headers_than_anybody_sends_are_malformed) {
 }
 
 TEST(ParseFrame, all_fragments_of_a_datagram_are_one_flow_without_ports) {
-  const auto first = parse_frame(Ethernet{} / Ipv4{.fragment = 0x2000} / Udp{.src_port = 7, .dst_port = 53});
-  const auto later = parse_frame(Ethernet{} / Ipv4{.fragment = 185} / Udp{.src_port = 0xdead, .dst_port = 0xbeef});
+  const auto first =
+      parse_frame(Ethernet{} / Ipv4{.fragment = 0x2000} / Udp{.src_port = 7, .dst_port = 53});
+  const auto later =
+      parse_frame(Ethernet{} / Ipv4{.fragment = 185} / Udp{.src_port = 0xdead, .dst_port = 0xbeef});
   EXPECT_EQ(first.kind, Kind::fragment);
   EXPECT_EQ(later.kind, Kind::fragment);
   EXPECT_EQ(first.flow, later.flow);
@@ -63,17 +72,23 @@ TEST(ParseFrame, all_fragments_of_a_datagram_are_one_flow_without_ports) {
 }
 
 TEST(ParseFrame, an_ipv6_fragment_is_one_and_an_atomic_fragment_is_none) {
-  EXPECT_EQ(parse_frame(Ethernet{} / Ipv6{} / Ipv6Extension{.type = 44, .fragment = 1} / Udp{}).kind, Kind::fragment);
+  EXPECT_EQ(
+      parse_frame(Ethernet{} / Ipv6{} / Ipv6Extension{.type = 44, .fragment = 1} / Udp{}).kind,
+      Kind::fragment);
   EXPECT_EQ(parse_frame(Ethernet{} / Ipv6{} / Ipv6Extension{.type = 44} / Udp{}).kind, Kind::ip);
 }
 
 TEST(ParseFrame, an_icmp_echo_has_its_identifier_in_the_flow_and_an_icmp_error_has_none) {
   EXPECT_EQ(parse_frame(Ethernet{} / Ipv4{} / Icmp{.type = 8, .identifier = 77}).flow.src_port, 77);
   EXPECT_EQ(parse_frame(Ethernet{} / Ipv4{} / Icmp{.type = 3, .identifier = 77}).flow.src_port, 0);
-  EXPECT_EQ(parse_frame(Ethernet{} / Ipv6{} / Icmp{.is_v6 = true, .type = 128, .identifier = 5}).flow.src_port, 5);
+  EXPECT_EQ(parse_frame(Ethernet{} / Ipv6{} / Icmp{.is_v6 = true, .type = 128, .identifier = 5})
+                .flow.src_port,
+            5);
 }
 
-TEST(ParseFrame, arp_is_not_ip) { EXPECT_EQ(parse_frame(Ethernet{.type = 0x0806} / Udp{}).kind, Kind::other); }
+TEST(ParseFrame, arp_is_not_ip) {
+  EXPECT_EQ(parse_frame(Ethernet{.type = 0x0806} / Udp{}).kind, Kind::other);
+}
 
 TEST(ParseFrame, a_packet_cut_anywhere_before_its_ports_is_malformed_or_at_least_not_ip) {
   const auto whole = Ethernet{} / Vlan{.id = 3} / Ipv4{} / Tcp{.src_port = 1, .dst_port = 2};
