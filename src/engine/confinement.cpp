@@ -25,6 +25,8 @@ constexpr int kReaderCalls[] = {
     SCMP_SYS(write),
     SCMP_SYS(writev),
     SCMP_SYS(pread64),
+    SCMP_SYS(pwrite64),
+    SCMP_SYS(ftruncate),
     SCMP_SYS(lseek),
     SCMP_SYS(close),
     SCMP_SYS(dup),

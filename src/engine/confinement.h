@@ -12,7 +12,7 @@
 namespace xfilter::engine {
 
 enum class Confinement {
-  reader,  // looks into a guest and prints: read, write, map its descriptors
+  reader,  // looks into a guest and prints or writes a file it has open
   agent,   // also polls, takes new descriptors from its opener, and updates BPF maps it holds
 };
 

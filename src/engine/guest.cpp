@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/guest.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
 namespace xfilter::engine {
 
 using guest::memory::Ram;
@@ -22,12 +28,14 @@ void Guest::lose() {
   profile_.reset();
   memory_.reset();
   cache_.reset();
+  recorder_.reset();
   jiffies_ = 0;
 }
 
 Result<void> Guest::find_in(const Ram& ram) {
   lose();
-  cache_.emplace(ram);
+  if (is_recording_) recorder_.emplace(ram);
+  cache_.emplace(is_recording_ ? static_cast<const Ram&>(*recorder_) : ram);
   memory_.emplace(*cache_);
   auto profile = guest::kernel::find_profile(*memory_);
   if (!profile) {
@@ -52,6 +60,21 @@ Result<void> Guest::find() {
     if (i == 0) first_failure = std::move(found);
   }
   return first_failure;
+}
+
+Result<void> Guest::save_image(const Fd& file) const {
+  std::vector<std::byte> bytes(guest::kPageSize);
+  const auto refused = [] {
+    return fail(Errc::host_refused, "cannot write the image: {}", std::strerror(errno));
+  };
+  for (const std::uint64_t page : recorder_->pages()) {
+    if (!ram_->read(page * guest::kPageSize, bytes)) continue;  // gone meanwhile
+    if (::pwrite(file.number(), bytes.data(), bytes.size(),
+                 static_cast<off_t>(page * guest::kPageSize)) < 0)
+      return refused();
+  }
+  if (::ftruncate(file.number(), static_cast<off_t>(ram_->size())) != 0) return refused();
+  return {};
 }
 
 Result<void> Guest::check() {

@@ -11,6 +11,7 @@
 
 #include "guest/linux/view.h"
 #include "guest/memory/page_cache.h"
+#include "guest/memory/page_recorder.h"
 #include "guest/memory/vmm_process.h"
 
 namespace xfilter::engine {
@@ -23,6 +24,12 @@ class Guest {
 
   Result<void> find();
   Result<void> check();
+
+  // Before find(): notes from then on which pages are read, so that save_image() can keep those
+  // alone.
+  void record_pages() { is_recording_ = true; }
+  // Writes a raw image, sparse, as long as the guest's RAM: the pages noted so far, and holes.
+  Result<void> save_image(const Fd& file) const;
 
   bool is_found() const { return view_.has_value(); }
   const guest::linux::View& view() const { return *view_; }  // only when found
@@ -39,6 +46,8 @@ class Guest {
 
   guest::memory::VmmMemory vmm_;
   std::unique_ptr<guest::memory::Ram> ram_;
+  bool is_recording_ = false;
+  std::optional<guest::memory::PageRecorder> recorder_;
   std::optional<guest::memory::PageCache> cache_;
   std::optional<guest::memory::GuestMemory> memory_;
   std::optional<guest::kernel::Profile> profile_;

@@ -21,7 +21,8 @@ void add_guest_options(CLI::App& command, GuestOptions& options) {
       ->check(CLI::NonNegativeNumber);
 }
 
-Result<std::unique_ptr<engine::Guest>> open_guest(const GuestOptions& options) {
+Result<std::unique_ptr<engine::Guest>> open_guest(const GuestOptions& options,
+                                                  Recording recording) {
   std::unique_ptr<engine::Guest> guest;
   if (!options.image.empty()) {
     XF_TRY(ram, guest::memory::ImageRam::open(options.image));
@@ -33,6 +34,7 @@ Result<std::unique_ptr<engine::Guest>> open_guest(const GuestOptions& options) {
     return fail(Errc::input_invalid, "which guest? Give --pid PID of a VMM or --image FILE");
   }
   XF_CHECK(engine::confine(engine::Confinement::reader));
+  if (recording == Recording::on) guest->record_pages();
 
   const auto give_up =
       std::chrono::steady_clock::now() + std::chrono::seconds(options.wait_seconds);

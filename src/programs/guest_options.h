@@ -23,7 +23,9 @@ void add_guest_options(CLI::App& command, GuestOptions& options);
 
 // Opens the guest's memory, gives up every privilege, and only then reads it. Waits for a guest
 // that is booting, at most as long as asked.
-Result<std::unique_ptr<engine::Guest>> open_guest(const GuestOptions& options);
+enum class Recording { off, on };  // see engine::Guest::record_pages
+Result<std::unique_ptr<engine::Guest>> open_guest(const GuestOptions& options,
+                                                  Recording recording = Recording::off);
 
 // Prints "xfilter: ..." for people and returns the exit code of a failed command.
 int report(const Error& error);

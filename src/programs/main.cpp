@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   xfilter::programs::add_attach_command(app, exit_code);
   xfilter::programs::add_ps_command(app, exit_code);
   xfilter::programs::add_sockets_command(app, exit_code);
+  xfilter::programs::add_image_command(app, exit_code);
   xfilter::programs::add_rules_command(app, exit_code);
   CLI11_PARSE(app, argc, argv);
   return exit_code;

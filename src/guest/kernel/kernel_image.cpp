@@ -17,9 +17,9 @@ constexpr std::uint64_t kLowMemory = 1 << 20;  // the real-mode trampoline is be
 constexpr std::uint64_t kKernelMap = 0xffff'ffff'8000'0000;  // __START_KERNEL_map, where slot 0 is
 constexpr std::uint64_t kSmallestImage = 8 << 20;            // a guess; Debian's are 36-54 MiB
 
-std::optional<Table> sweep_table(const GuestMemory& memory, PhysAddr at) {
+std::optional<Table> read_table(const GuestMemory& memory, PhysAddr at) {
   Table table;
-  if (!memory.sweep(at, std::as_writable_bytes(std::span(table)))) return std::nullopt;
+  if (!memory.read(at, std::as_writable_bytes(std::span(table)))) return std::nullopt;
   return table;
 }
 
@@ -48,7 +48,7 @@ std::optional<PhysAddr> slot_address(const GuestMemory& memory, std::uint64_t sl
   if (!is_present(slot)) return std::nullopt;
   if ((slot & entry::large) != 0)
     return PhysAddr{entry::address(slot).value & ~(kLargePageSize - 1)};
-  auto table = sweep_table(memory, entry::address(slot));
+  auto table = read_table(memory, entry::address(slot));
   if (!table) return std::nullopt;
   for (std::size_t i = 0; i < table->size(); ++i)
     if (is_present((*table)[i])) return PhysAddr{entry::address((*table)[i]).value - i * kPageSize};
@@ -58,7 +58,7 @@ std::optional<PhysAddr> slot_address(const GuestMemory& memory, std::uint64_t sl
 // The image that level3_kernel_pgt maps, if every slot is linear.
 std::optional<KernelImage> image_below(const GuestMemory& memory, const Table& level3,
                                        paging::Levels levels) {
-  const auto level2 = sweep_table(memory, entry::address(level3[510]));
+  const auto level2 = read_table(memory, entry::address(level3[510]));
   if (!level2) return std::nullopt;
   std::optional<std::size_t> first, last;
   std::uint64_t delta = 0;  // physical address of slot 0, were it mapped; may wrap
@@ -81,12 +81,12 @@ std::optional<KernelImage> image_below(const GuestMemory& memory, const Table& l
 
 // What the last entry of a top-level table leads to, under the present split of memory.
 std::optional<KernelImage> image_behind(const GuestMemory& memory, std::uint64_t last_entry) {
-  const auto table = sweep_table(memory, entry::address(last_entry));
+  const auto table = read_table(memory, entry::address(last_entry));
   if (!table) return std::nullopt;
   if (looks_like_level3_kernel_pgt(*table))
     return image_below(memory, *table, paging::Levels::four);
   if (!looks_like_level4_kernel_pgt(*table)) return std::nullopt;
-  const auto level3 = sweep_table(memory, entry::address((*table)[511]));
+  const auto level3 = read_table(memory, entry::address((*table)[511]));
   if (!level3 || !looks_like_level3_kernel_pgt(*level3)) return std::nullopt;
   return image_below(memory, *level3, paging::Levels::five);
 }
@@ -101,8 +101,10 @@ bool may_be_last_entry_of_kernel(std::uint64_t value) {
 std::vector<std::uint64_t> trampoline_candidates(const GuestMemory& memory) {
   std::vector<std::uint64_t> candidates;
   for (std::uint64_t at = 0; at < kLowMemory; at += kPageSize) {
-    auto table = sweep_table(memory, {at});
-    if (table && may_be_last_entry_of_kernel((*table)[511])) candidates.push_back((*table)[511]);
+    Table table;
+    if (!memory.sweep({at}, std::as_writable_bytes(std::span(table)))) continue;
+    if (!may_be_last_entry_of_kernel(table[511])) continue;
+    if (read_table(memory, {at})) candidates.push_back(table[511]);
   }
   return candidates;
 }

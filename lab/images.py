@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python3 -m lab.images: makes tests/images again: a busy guest of each kernel, shrunk to the pages that
+xfilter reads, compressed, with what xfilter says of it beside it."""
+
+import json
+import pathlib
+import tempfile
+
+from . import packages, process, xfilter
+from .vm import Guest
+
+IMAGES = pathlib.Path(__file__).parent.parent / "tests/images"
+
+
+def make(kernel: str):
+    with tempfile.TemporaryDirectory(prefix="xf-image-") as folder, Guest(kernel) as guest:
+        for user in ("alice", "mallory", "user0"):
+            guest.start("mix", user)
+        guest.run("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.3; [ $(cat /tmp/*.log | grep -c ready) = 3 ] && exit; done; exit 1")
+        image = pathlib.Path(folder) / "image"
+        guest.pause()
+        process.run(str(xfilter.PROGRAM), "image", "--pid", str(guest.pid), "--out", str(image))
+        process.run("zstd", "-q", "-19", "--long=27", "-f", str(image), "-o", str(IMAGES / f"{kernel}.img.zst"))
+        for view in ("ps", "sockets"):
+            listed = xfilter.read_json(view, "--image", str(image))
+            if listed != xfilter.read_json(view, "--pid", str(guest.pid)):
+                raise RuntimeError(f"{kernel}: the image shows other {view} than the guest it was taken from")
+            (IMAGES / f"{kernel}.{view}.json").write_text(json.dumps(listed, indent=1, sort_keys=True) + "\n")
+    print(f"{kernel}: {(IMAGES / f'{kernel}.img.zst').stat().st_size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    for name in packages.kernels():
+        make(name)

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads images of real guests: the same every time, and never worse than an error when they are
+// damaged.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <random>
+
+#include "attribution/attributor.h"
+#include "engine/guest.h"
+#include "engine/inventory.h"
+#include "guest/linux/holders.h"
+#include "tests/support/image.h"
+
+namespace xfilter {
+namespace {
+
+using engine::Guest;
+using support::EditableRam;
+
+std::unique_ptr<Guest> open_image(const std::string& name) {
+  auto guest = Guest::of_ram(guest::memory::ImageRam::open(support::image_path(name)).value());
+  const auto found = guest->find();
+  EXPECT_TRUE(found) << found.error().message;
+  return guest;
+}
+
+nlohmann::json golden(const std::string& name, const std::string& view) {
+  std::ifstream file(XFILTER_TESTS_DIR "/images/" + name + "." + view + ".json");
+  return nlohmann::json::parse(file);
+}
+
+class Images : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(, Images, testing::ValuesIn(support::image_names()),
+                         [](const auto& chosen) {
+                           return chosen.param == "6.1" ? "k6_1" : "k6_12";
+                         });
+
+TEST_P(Images, processes_are_those_that_the_guest_had) {
+  const auto guest = open_image(GetParam());
+  const auto processes = engine::list_processes(guest->view()).value();
+  EXPECT_EQ(engine::to_json(processes, guest->view().profile().banner), golden(GetParam(), "ps"));
+}
+
+TEST_P(Images, sockets_are_those_that_the_guest_had_each_time_one_looks) {
+  const auto guest = open_image(GetParam());
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(engine::to_json(engine::list_sockets(guest->view()).value()),
+              golden(GetParam(), "sockets"));
+}
+
+packet::Packet packet_from(const engine::SocketEntry& socket) {
+  packet::Packet packet;
+  packet.kind = packet::Kind::ip;
+  packet.flow = {socket.tuple.local.unmapped(), socket.tuple.remote.unmapped(), socket.protocol,
+                 socket.tuple.local_port,       socket.tuple.remote_port,       0};
+  return packet;
+}
+
+TEST_P(Images, attribution_by_the_guests_hash_tables_agrees_with_the_walk_of_everything) {
+  const auto guest = open_image(GetParam());
+  attribution::Attributor attributor(guest->view(), [&] { guest->begin_lookup(); });
+  int compared = 0;
+  const auto sockets = engine::list_sockets(guest->view()).value();
+  for (const auto& socket : sockets) {
+    const bool is_connected = socket.tuple.remote_port != 0;
+    if (!is_connected || socket.holders.empty()) continue;
+    std::vector<std::int32_t> expected;
+    for (const auto& holder : socket.holders) expected.push_back(holder.pid);
+    std::sort(expected.begin(), expected.end());
+    expected.erase(std::unique(expected.begin(), expected.end()), expected.end());
+
+    const auto owner = attributor.attribute(packet_from(socket));
+    std::vector<std::int32_t> found;
+    for (const auto& process : owner.processes) found.push_back(process.pid);
+    EXPECT_EQ(found, expected) << packet::to_string(packet_from(socket).flow) << ": "
+                               << owner.reason;
+    EXPECT_EQ(owner.confidence, model::Confidence::exact) << owner.reason;
+    ++compared;
+  }
+  EXPECT_GT(compared, 20);
+}
+
+TEST_P(Images, a_tuple_that_no_socket_has_is_unknown_with_a_reason) {
+  const auto guest = open_image(GetParam());
+  attribution::Attributor attributor(guest->view(), [&] { guest->begin_lookup(); });
+  packet::Packet packet;
+  packet.kind = packet::Kind::ip;
+  packet.flow = {packet::IpAddress::v4(0x7f000001),
+                 packet::IpAddress::v4(0x7f000001),
+                 packet::protocol::tcp,
+                 1,
+                 2,
+                 0};
+  const auto owner = attributor.attribute(packet);
+  EXPECT_EQ(owner.confidence, model::Confidence::unknown);
+  EXPECT_EQ(owner.reason, "no TCP socket has this tuple");
+}
+
+TEST_P(Images, time_wait_is_the_kernels_own) {
+  const auto guest = open_image(GetParam());
+  attribution::Attributor attributor(guest->view(), [&] { guest->begin_lookup(); });
+  int seen = 0;
+  const auto sockets = engine::list_sockets(guest->view()).value();
+  for (const auto& socket : sockets) {
+    if (socket.protocol != packet::protocol::tcp ||
+        socket.tuple.state != guest::linux::TcpState::time_wait)
+      continue;
+    EXPECT_EQ(attributor.attribute(packet_from(socket)).reason,
+              "TIME_WAIT: the kernel's own reply");
+    ++seen;
+  }
+  EXPECT_GT(seen, 0);
+}
+
+// What a hostile guest can do to us at worst: be told that it cannot be read.
+void read_everything(Guest& guest) {
+  if (!guest.find()) return;
+  (void)engine::list_processes(guest.view());
+  auto sockets = engine::list_sockets(guest.view());
+  attribution::Attributor attributor(guest.view(), [&] { guest.begin_lookup(); });
+  if (sockets && !sockets->empty()) (void)attributor.attribute(packet_from(sockets->front()));
+}
+
+TEST_P(Images, damaged_memory_costs_an_error_and_never_a_crash_or_a_hang) {
+  std::mt19937_64 random(7);
+  auto ram = std::make_unique<EditableRam>(GetParam());
+  auto& pages = ram->pages();
+  const auto guest = Guest::of_ram(std::move(ram));
+  std::vector<std::uint64_t> numbers;
+  for (const auto& [number, page] : pages) numbers.push_back(number);
+  for (int round = 0; round < 12; ++round) {
+    // Half of the damage: pointers that lead somewhere real, the worst kind.
+    std::vector<std::pair<std::byte*, std::byte>> undo;
+    for (int i = 0; i < 400; ++i) {
+      auto& page = pages[numbers[random() % numbers.size()]];
+      const std::size_t at = random() % (guest::kPageSize / 8) * 8;
+      std::uint64_t value = random();
+      if (i % 2 == 0) {
+        const auto& other = pages[numbers[random() % numbers.size()]];
+        std::memcpy(&value, other.data() + random() % (guest::kPageSize / 8) * 8, 8);
+      }
+      for (std::size_t b = 0; b < 8; ++b) {
+        undo.emplace_back(&page[at + b], page[at + b]);
+        page[at + b] = static_cast<std::byte>(value >> (8 * b));
+      }
+    }
+    read_everything(*guest);
+    for (auto it = undo.rbegin(); it != undo.rend(); ++it) *it->first = it->second;
+  }
+  read_everything(*guest);
+  EXPECT_TRUE(guest->is_found());
+}
+
+TEST_P(Images, a_looping_task_list_ends_with_budget_exhausted) {
+  auto ram = std::make_unique<EditableRam>(GetParam());
+  auto& pages = ram->pages();
+  const auto guest = Guest::of_ram(std::move(ram));
+  ASSERT_TRUE(guest->find());
+  const auto& view = guest->view();
+  // The last task's next pointer leads to the first task instead of the head.
+  const auto& layout = view.layout();
+  const auto head = view.profile().symbols.find("init_task").value() + layout.task_tasks.offset;
+  const auto first = view.space().read_pointer(head).value();
+  const auto last = view.space().read_pointer(head + 8).value();
+  const auto at = view.space().translate(last).value().at;
+  std::memcpy(pages[at.value / guest::kPageSize].data() + at.value % guest::kPageSize, &first.value,
+              8);
+  guest->begin_lookup();
+  const auto processes = engine::list_processes(view);
+  ASSERT_FALSE(processes);
+  EXPECT_EQ(processes.error().code, Errc::budget_exhausted);
+}
+
+TEST_P(Images, time_that_runs_backwards_is_a_reboot) {
+  auto ram = std::make_unique<EditableRam>(GetParam());
+  auto& pages = ram->pages();
+  const auto guest = Guest::of_ram(std::move(ram));
+  ASSERT_TRUE(guest->find());
+  const auto at = guest->view()
+                      .space()
+                      .translate(guest->view().profile().symbols.find("jiffies_64").value())
+                      .value()
+                      .at;
+  ASSERT_TRUE(guest->check());
+  std::memset(pages[at.value / guest::kPageSize].data() + at.value % guest::kPageSize, 0, 8);
+  const auto holds = guest->check();
+  ASSERT_FALSE(holds);
+  EXPECT_NE(holds.error().message.find("jiffies went back"), std::string::npos);
+  EXPECT_FALSE(guest->is_found());
+}
+
+TEST_P(Images, an_image_cut_short_says_so) {
+  const std::string path = testing::TempDir() + "/cut-" + GetParam() + ".img";
+  std::filesystem::copy_file(support::image_path(GetParam()), path,
+                             std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::resize_file(path, 500 << 20);
+  auto guest = Guest::of_ram(guest::memory::ImageRam::open(path).value());
+  const auto found = guest->find();
+  ASSERT_FALSE(found);
+  EXPECT_NE(found.error().message.find("cut short"), std::string::npos) << found.error().message;
+  std::filesystem::remove(path);
+}
+
+TEST(Image, too_small_a_file_is_refused_with_a_way_out) {
+  const std::string path = testing::TempDir() + "/small.img";
+  std::ofstream(path) << "not an image";
+  const auto image = guest::memory::ImageRam::open(path);
+  ASSERT_FALSE(image);
+  EXPECT_NE(image.error().message.find("zstd -d"), std::string::npos);
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace xfilter
