@@ -145,6 +145,11 @@ Result<Object> load(int vm_ifindex, int punt_ifindex) {
 
 }  // namespace
 
+Result<void> try_programs() {
+  XF_CHECK(load(1, 1));
+  return {};
+}
+
 Result<Attachment> Attachment::attach(const std::string& netdev) {
   const int ifindex = static_cast<int>(::if_nametoindex(netdev.c_str()));
   if (ifindex == 0)

@@ -47,6 +47,9 @@ class Attachment {
   std::size_t inherited_drops_ = 0;
 };
 
+// Whether this host's kernel takes our eBPF programs; loads and discards them. Needs root.
+Result<void> try_programs();
+
 // How long drops of a predecessor go on before their flows are judged afresh.
 inline constexpr std::chrono::seconds kInheritedDrops{10};
 

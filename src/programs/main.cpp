@@ -2,6 +2,7 @@
 // xfilter: one program; what it does is its subcommand.
 #include <CLI/CLI.hpp>
 
+#include "programs/doctor_command.h"
 #include "programs/filter_commands.h"
 #include "programs/guest_commands.h"
 
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   xfilter::programs::add_attach_command(app, exit_code);
   xfilter::programs::add_ps_command(app, exit_code);
   xfilter::programs::add_sockets_command(app, exit_code);
+  xfilter::programs::add_doctor_command(app, exit_code);
   xfilter::programs::add_image_command(app, exit_code);
   xfilter::programs::add_rules_command(app, exit_code);
   CLI11_PARSE(app, argc, argv);
