@@ -50,6 +50,8 @@ std::string names_of(const std::vector<Netdev>& netdevs) {
 Result<std::vector<Netdev>> find_taps(pid_t vmm) {
   const std::string folder = fmt::format("/proc/{}/fd", vmm);
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
+  if (!entries && errno == ENOENT)
+    return fail(Errc::vmm_not_recognised, "there is no process {}", vmm);
   if (!entries)
     return fail(Errc::host_refused, "{}: {}. Finding a VM's netdevs needs root", folder,
                 std::strerror(errno));

@@ -30,7 +30,8 @@ struct Check {
 };
 
 template <class T>
-Check check_of(const std::string& name, const Result<T>& result, std::string found, std::string advice) {
+Check check_of(const std::string& name, const Result<T>& result, std::string found,
+               std::string advice) {
   if (result) return {name, true, std::move(found), ""};
   return {name, false, result.error().message, std::move(advice)};
 }
@@ -47,7 +48,8 @@ Check check_kernel() {
   int major = 0, minor = 0;
   const bool is_parsed = std::sscanf(name.release, "%d.%d", &major, &minor) == 2;
   const bool is_new = is_parsed && (major > 6 || (major == 6 && minor >= 1));
-  return {"host kernel", is_new, name.release, "xFilter's datapath is made for Linux 6.1 and newer"};
+  return {"host kernel", is_new, name.release,
+          "xFilter's datapath is made for Linux 6.1 and newer"};
 }
 
 Check check_tun() {
@@ -63,9 +65,12 @@ Check check_programs() {
 
 const char* meaning(datapath::IngressQdisc qdisc) {
   switch (qdisc) {
-    case datapath::IngressQdisc::none: return "no ingress qdisc yet";
-    case datapath::IngressQdisc::clsact: return "beside the filters of its clsact qdisc";
-    case datapath::IngressQdisc::ingress: return "beside the filters of its ingress qdisc";
+    case datapath::IngressQdisc::none:
+      return "no ingress qdisc yet";
+    case datapath::IngressQdisc::clsact:
+      return "beside the filters of its clsact qdisc";
+    case datapath::IngressQdisc::ingress:
+      return "beside the filters of its ingress qdisc";
   }
   return "";
 }
@@ -73,23 +78,29 @@ const char* meaning(datapath::IngressQdisc qdisc) {
 void check_netdevs(pid_t pid, std::vector<Check>& checks) {
   const auto netdevs = datapath::find_netdevs(pid, {});
   if (!netdevs) {
-    checks.push_back(check_of("netdevs", netdevs, "", "give --dev to attach, or connect the VM by a tap"));
+    checks.push_back(
+        check_of("netdevs", netdevs, "", "give --dev to attach, or connect the VM by a tap"));
     return;
   }
   for (const auto& netdev : *netdevs) {
     Result<datapath::IngressQdisc> qdisc = datapath::IngressQdisc::none;
-    if (auto entered = datapath::enter_netns(netdev.netns); !entered) qdisc = fail(entered.error());
-    else qdisc = datapath::ingress_qdisc_of(static_cast<int>(::if_nametoindex(netdev.name.c_str())));
-    checks.push_back(check_of("netdev " + netdev.name, qdisc, qdisc ? meaning(*qdisc) : "", "see the message"));
+    if (auto entered = datapath::enter_netns(netdev.netns); !entered)
+      qdisc = fail(entered.error());
+    else
+      qdisc = datapath::ingress_qdisc_of(static_cast<int>(::if_nametoindex(netdev.name.c_str())));
+    checks.push_back(
+        check_of("netdev " + netdev.name, qdisc, qdisc ? meaning(*qdisc) : "", "see the message"));
   }
 }
 
 // The guest is read last, and by a process that has given everything up.
 void check_guest(Result<guest::memory::VmmMemory> vmm, std::vector<Check>& checks) {
-  checks.push_back(check_of("VMM memory", vmm, vmm ? fmt::format("{} of {} MiB, {}", vmm->program, vmm->candidates.front().size >> 20,
-                                                                vmm->candidates.front().is_shared ? "shared" : "private")
-                                                  : "",
-                            "give the pid of the VMM process itself, as root"));
+  checks.push_back(check_of(
+      "VMM memory", vmm,
+      vmm ? fmt::format("{} of {} MiB, {}", vmm->program, vmm->candidates.front().size >> 20,
+                        vmm->candidates.front().is_shared ? "shared" : "private")
+          : "",
+      "give the pid of the VMM process itself, as root"));
   if (!vmm) return;
   auto guest = engine::Guest::of_vmm(std::move(*vmm));
   if (auto confined = engine::confine(engine::Confinement::reader); !confined) {
@@ -98,14 +109,17 @@ void check_guest(Result<guest::memory::VmmMemory> vmm, std::vector<Check>& check
   }
   const auto found = guest->find();
   const std::string banner = found ? guest->view().profile().banner : "";
-  checks.push_back(check_of("guest kernel", found, banner.substr(0, banner.find(" (")),
-                            "a guest that boots needs a moment (attach --wait); others: see Limits in the README"));
+  checks.push_back(check_of(
+      "guest kernel", found, banner.substr(0, banner.find(" (")),
+      "a guest that boots needs a moment (attach --wait); others: see Limits in the README"));
   if (!found) return;
   const auto& profile = guest->view().profile();
-  checks.push_back({"guest layout", true,
-                    fmt::format("{}-level paging, RAM ends at {} MiB, {} symbols and all members found",
-                                static_cast<int>(profile.image.levels), profile.ram_end >> 20, profile.symbols.size()),
-                    ""});
+  checks.push_back(
+      {"guest layout", true,
+       fmt::format("{}-level paging, RAM ends at {} MiB, {} symbols and all members found",
+                   static_cast<int>(profile.image.levels), profile.ram_end >> 20,
+                   profile.symbols.size()),
+       ""});
 }
 
 int run(pid_t pid, bool as_json) {
@@ -115,16 +129,21 @@ int run(pid_t pid, bool as_json) {
     check_netdevs(pid, checks);
     check_guest(std::move(vmm), checks);
   }
-  const bool is_healthy = std::all_of(checks.begin(), checks.end(), [](const Check& check) { return check.is_ok; });
+  const bool is_healthy =
+      std::all_of(checks.begin(), checks.end(), [](const Check& check) { return check.is_ok; });
   if (as_json) {
     nlohmann::json list = nlohmann::json::array();
     for (const Check& check : checks)
-      list.push_back({{"check", check.name}, {"ok", check.is_ok}, {"found", check.found}, {"advice", check.is_ok ? "" : check.advice}});
+      list.push_back({{"check", check.name},
+                      {"ok", check.is_ok},
+                      {"found", check.found},
+                      {"advice", check.is_ok ? "" : check.advice}});
     fmt::print("{}\n", nlohmann::json{{"ok", is_healthy}, {"checks", list}}.dump(2));
     return is_healthy ? 0 : 1;
   }
   std::vector<std::vector<std::string>> rows = {{"CHECK", "", "FOUND"}};
-  for (const Check& check : checks) rows.push_back({check.name, check.is_ok ? "ok" : "FAIL", check.found});
+  for (const Check& check : checks)
+    rows.push_back({check.name, check.is_ok ? "ok" : "FAIL", check.found});
   print_table(rows);
   for (const Check& check : checks)
     if (!check.is_ok) fmt::print("\n{}: {}\n  do: {}\n", check.name, check.found, check.advice);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// programs/doctor_command.h: can this host, and this guest, be filtered? Each check: ok, or what is wrong
-// and what to do.
+// programs/doctor_command.h: can this host, and this guest, be filtered? Each check: ok, or what is
+// wrong and what to do.
 #pragma once
 
 #include <CLI/CLI.hpp>

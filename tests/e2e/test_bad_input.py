@@ -42,17 +42,17 @@ def test_a_pid_that_is_no_vmm(rules):
 
 
 def test_a_vmm_whose_guest_has_not_booted_is_waited_for_and_then_told(network, rules):
-    before = network.host_state()
     with Guest("6.1", network, wait=False) as guest:
         guest.pause()
+        before = network.host_state()
         began = time.monotonic()
         message = fails_with("attach", "--pid", str(guest.pid), "--rules", rules, "--wait", "1")
         assert time.monotonic() - began >= 1
         assert "waited 1 s" in message
+        assert network.host_state() == before
         guest.resume()
         done = xfilter.call("ps", "--pid", str(guest.pid), "--wait", "60", "--json")
         assert done.returncode == 0, done.stderr
-    assert network.host_state() == before
 
 
 def test_not_root(guest, rules):

@@ -57,13 +57,14 @@ TEST(Confinement, an_agent_cannot_open_a_file) {
 }
 
 TEST(Confinement, an_agent_cannot_make_a_socket_or_connect_one) {
-  EXPECT_TRUE(is_killed(Confinement::agent, [] { ::syscall(SYS_socket, AF_INET, SOCK_STREAM, 0); }));
+  EXPECT_TRUE(
+      is_killed(Confinement::agent, [] { ::syscall(SYS_socket, AF_INET, SOCK_STREAM, 0); }));
   EXPECT_TRUE(is_killed(Confinement::agent, [] { ::syscall(SYS_connect, 0, nullptr, 0); }));
 }
 
 TEST(Confinement, an_agent_cannot_make_a_map_load_or_attach_a_program) {
-  for (const int command : {BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_PROG_ATTACH, BPF_LINK_CREATE, BPF_OBJ_GET,
-                            BPF_MAP_GET_FD_BY_ID, BPF_PROG_GET_FD_BY_ID})
+  for (const int command : {BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_PROG_ATTACH, BPF_LINK_CREATE,
+                            BPF_OBJ_GET, BPF_MAP_GET_FD_BY_ID, BPF_PROG_GET_FD_BY_ID})
     EXPECT_TRUE(is_killed(Confinement::agent, [command] { bpf(command); })) << command;
 }
 
@@ -80,7 +81,8 @@ TEST(Confinement, nobody_can_start_a_process_trace_one_or_write_its_memory) {
     EXPECT_TRUE(is_killed(role, [] { ::syscall(SYS_fork); }));
     EXPECT_TRUE(is_killed(role, [] { ::syscall(SYS_execve, "/bin/true", nullptr, nullptr); }));
     EXPECT_TRUE(is_killed(role, [] { ::syscall(SYS_ptrace, 0, 0, 0, 0); }));
-    EXPECT_TRUE(is_killed(role, [] { ::syscall(SYS_process_vm_writev, 1, nullptr, 0, nullptr, 0, 0); }));
+    EXPECT_TRUE(
+        is_killed(role, [] { ::syscall(SYS_process_vm_writev, 1, nullptr, 0, nullptr, 0, 0); }));
   }
 }
 
