@@ -38,6 +38,9 @@ class Network:
         for namespace in (self.vm, self.server):
             process.run("ip", "netns", "add", namespace)
             self.ip(namespace, "link", "set", "lo", "up")
+        # The host's own devices shall say nothing: whatever is on the wire is the guest's or the server's.
+        process.run(*self.inside(self.vm, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; "
+                                                      "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6"))
         self.ip(self.vm, "link", "add", "br0", "type", "bridge")
         self.ip(self.vm, "tuntap", "add", self.tap, "mode", "tap")
         self.ip(self.vm, "link", "add", "uplink", "type", "veth", "peer", "name", "eth0", "netns", self.server)

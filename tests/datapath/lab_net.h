@@ -34,7 +34,7 @@ class LabNet {
     add(guest_, "vm0", 2);
     add(server_, "up0", 1);
     // The host's own chatter would be counted: nothing but the test shall send.
-    shell("sysctl -qw net.ipv6.conf.all.disable_ipv6=1");
+    shell("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6");
   }
   ~LabNet() {
     for (const auto& name : {guest_, server_}) (void)!std::system(("ip netns del " + name).c_str());
