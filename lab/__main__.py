@@ -20,7 +20,7 @@ def main():
     parser.add_argument("--append", default="", help="more kernel command line")
     parser.add_argument("--run", action="append", default=[], help="command to run in the guest")
     options = parser.parse_args()
-    process.unwind_on_sigterm()
+    process.unwind_on_signals()
     began = time.monotonic()
     with Network() as net, Guest(options.kernel, net, memory_mib=options.memory, cpus=options.cpus,
                                  share=options.share, cpu=options.cpu, append=options.append) as guest:

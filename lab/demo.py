@@ -140,7 +140,7 @@ def run(report: str | None) -> int:
 def main():
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--report", help="write the phases as JSON to this file")
-    process.unwind_on_sigterm()
+    process.unwind_on_signals()
     try:
         return run(parser.parse_args().report)
     except KeyboardInterrupt:

@@ -6,14 +6,14 @@ import json
 import pathlib
 import tempfile
 
-from . import packages, process, xfilter
+from . import packages, process, scratch, xfilter
 from .vm import Guest
 
 IMAGES = pathlib.Path(__file__).parent.parent / "tests/images"
 
 
 def make(kernel: str):
-    with tempfile.TemporaryDirectory(prefix="xf-image-") as folder, Guest(kernel) as guest:
+    with tempfile.TemporaryDirectory(prefix=scratch.prefix("image")) as folder, Guest(kernel) as guest:
         for user in ("alice", "mallory", "user0"):
             guest.start("mix", user)
         guest.run("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.3; [ $(cat /tmp/*.log | grep -c ready) = 3 ] && exit; done; exit 1")

@@ -9,9 +9,10 @@ import subprocess
 import tempfile
 import time
 
-from . import packages, process
+from . import packages, process, scratch
 from .network import Network
 
+USER = 100  # Exim's own, in its root
 CONFIGURATION = """
 primary_hostname = mail.sink.example
 domainlist local_domains = *
@@ -28,14 +29,28 @@ begin transports
 """
 
 
-def _root() -> pathlib.Path:
-    root = packages.extract_root("mail-server", ["bookworm"], ["exim4-daemon-light", "dash"])
-    (root / "etc/exim4").mkdir(parents=True, exist_ok=True)
-    (root / "etc/exim4/exim4.conf").write_text(CONFIGURATION)
-    (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nDebian-exim:x:100:100::/var/spool/exim4:/bin/sh\n")
-    (root / "etc/group").write_text("root:x:0:\nDebian-exim:x:100:\n")
-    for folder in ("var/spool/exim4", "var/log/exim4", "dev"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+def _put(path: pathlib.Path, text: str):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # it may be a link to a file that other runs share
+    path.write_text(text)
+
+
+def _make_root() -> pathlib.Path:
+    """A root of links to the unpacked packages, with this run's own configuration, spool and log.
+
+    Links, and no mounts: those need more than a chroot gives.
+    """
+    packed = packages.extract_root("mail-server", ["bookworm"], ["exim4-daemon-light", "dash"])
+    root = pathlib.Path(tempfile.mkdtemp(prefix=scratch.prefix("mail", packages.cache()), dir=packages.cache()))
+    root.chmod(0o755)
+    for part in ("bin", "dev", "etc", "lib", "lib64", "usr"):
+        subprocess.run(["cp", "-al", str(packed / part), str(root / part)], check=True)
+    _put(root / "etc/exim4/exim4.conf", CONFIGURATION)
+    _put(root / "etc/passwd", f"root:x:0:0::/:/bin/sh\nDebian-exim:x:{USER}:{USER}::/var/spool/exim4:/bin/sh\n")
+    _put(root / "etc/group", f"root:x:0:\nDebian-exim:x:{USER}:\n")
+    for folder in ("var/spool/exim4", "var/log/exim4"):
+        (root / folder).mkdir(parents=True)
+        shutil.chown(root / folder, USER, USER)
     return root
 
 
@@ -46,19 +61,12 @@ class MailServer:
         self.network = network
 
     def __enter__(self):
-        root = _root()
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="xf-mail-"))
-        for name in ("spool", "log"):
-            (self.folder / name).mkdir()
-            shutil.chown(self.folder / name, 100, 100)
-        # In mount and process namespaces of its own: its mounts and children go with it. The shell stays
-        # as their first process: Exim is setuid, and would not hear of its parent's death.
-        script = (f"mount --bind {self.folder}/spool {root}/var/spool/exim4 && "
-                  f"mount --bind {self.folder}/log {root}/var/log/exim4 && "
-                  f"mount --bind /dev {root}/dev && chroot {root} /usr/sbin/exim4 -bdf -oX 25; true")
-        self._errors = open(self.folder / "errors", "wb")
-        self._process = process.start(Network.inside(self.network.server, "unshare", "--mount", "--pid", "--fork",
-                                                     "--kill-child", "sh", "-c", script),
+        self.root = _make_root()
+        # In a process namespace of its own: its children go with it. A shell stays as their first process:
+        # Exim is setuid, and would not hear of its parent's death.
+        self._errors = open(self.root / "errors", "wb")
+        self._process = process.start(Network.inside(self.network.server, "unshare", "--pid", "--fork", "--kill-child",
+                                                     "sh", "-c", f"chroot {self.root} /usr/sbin/exim4 -bdf -oX 25; true"),
                                       stdout=self._errors, stderr=self._errors, stdin=subprocess.DEVNULL)
         try:
             self._wait_until_it_listens()
@@ -70,7 +78,7 @@ class MailServer:
     def _wait_until_it_listens(self):
         for _ in range(200):
             if self._process.poll() is not None:
-                raise RuntimeError(f"the mail server ended:\n{(self.folder / 'errors').read_text()}")
+                raise RuntimeError(f"the mail server ended:\n{(self.root / 'errors').read_text()}")
             if ":25 " in process.run(*Network.inside(self.network.server, "ss", "-tln")):
                 return
             time.sleep(0.05)
@@ -78,7 +86,7 @@ class MailServer:
 
     def accepted(self) -> collections.Counter:
         """Messages accepted so far, by the local part of the sender."""
-        log = self.folder / "log" / "mainlog"
+        log = self.root / "var/log/exim4/mainlog"
         text = log.read_text(errors="replace") if log.exists() else ""
         return collections.Counter(re.findall(r" <= ([^@\s]+)@\S+ .*P=e?smtp", text))
 
@@ -86,4 +94,4 @@ class MailServer:
         self._process.kill()
         self._process.wait()
         self._errors.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)

@@ -55,14 +55,18 @@ class Network:
         for namespace in (self.vm, self.server):
             process.run("ip", "netns", "del", namespace, check=False)
 
-    @staticmethod
-    def ip(namespace: str, *arguments: str) -> str:
-        return process.run("ip", "-n", namespace, *arguments)
+    @classmethod
+    def ip(cls, namespace: str, *arguments: str) -> str:
+        return process.run(*cls.inside(namespace, "ip", *arguments))
 
     @staticmethod
     def inside(namespace: str, *command: str) -> list[str]:
-        """The command, to run in the namespace."""
-        return ["ip", "netns", "exec", namespace, *command]
+        """The command, to run in the namespace.
+
+        Not by `ip netns exec` or `ip -n`: they change mounts, which fails where / is no mount point, as
+        in a plain chroot.
+        """
+        return ["nsenter", f"--net=/run/netns/{namespace}", *command]
 
     def host_state(self) -> str:
         """Everything that attaching could change on the host's side of the VM, as text to compare."""

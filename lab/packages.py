@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from contextlib import contextmanager
 
@@ -45,6 +46,7 @@ def built(path: pathlib.Path, build) -> pathlib.Path:
         partial = path.with_name(path.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True) if partial.is_dir() else partial.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
+        print(f"  preparing {path.name}, once", file=sys.stderr, flush=True)
         build(partial)
         partial.rename(path)
     return path

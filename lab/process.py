@@ -15,7 +15,8 @@ def _die_with_parent():
 
 
 def start(command: list[str], **options) -> subprocess.Popen:
-    return subprocess.Popen(command, preexec_fn=_die_with_parent, **options)
+    # In a session of their own: Ctrl-C is for the lab, which then ends them in the right order.
+    return subprocess.Popen(command, preexec_fn=_die_with_parent, start_new_session=True, **options)
 
 
 def run(*command: str, check: bool = True) -> str:
@@ -36,13 +37,17 @@ def end(process: subprocess.Popen, grace_seconds: float = 5):
     process.wait()
 
 
-def unwind_on_sigterm():
-    """SIGTERM ends like Ctrl-C: context managers run."""
+def unwind_on_signals():
+    """Whatever asks the lab to end, context managers run, and a second Ctrl-C does not stop them half-way."""
+    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def interrupt(number, frame):
+        for each in asking:
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for each in asking:
+        signal.signal(each, interrupt)
 
 
 def is_alive(pid: int) -> bool:

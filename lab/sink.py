@@ -23,9 +23,9 @@ class Sink:
         self.network = network
 
     def __enter__(self):
-        from . import process
+        from . import process, scratch
         from .network import Network
-        self.folder = tempfile.TemporaryDirectory(prefix="xf-sink-")
+        self.folder = tempfile.TemporaryDirectory(prefix=scratch.prefix("sink"))
         self.file = pathlib.Path(self.folder.name) / "arrived.jsonl"
         self._process = process.start(Network.inside(self.network.server, "/usr/bin/python3", __file__, str(self.file)),
                                       stdin=subprocess.DEVNULL)

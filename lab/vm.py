@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 
-from . import guest_image, packages, process, truth
+from . import guest_image, packages, process, scratch, truth
 from .network import Network
 
 BOOT_SECONDS = 90
@@ -41,7 +41,7 @@ class Guest:
         self._process = self._port = self._qmp = None
 
     def __enter__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="xf-guest-"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=scratch.prefix("guest")))
         try:
             self._start()
             if self._wait:
@@ -67,8 +67,8 @@ class Guest:
             net = self.network
             append += f" lab.ip4={net.guest4}/24 lab.ip6={net.guest6}/64"
             command += ["-netdev", f"tap,id=net,ifname={net.tap},script=no,downscript=no",
-                        "-device", "virtio-net-pci,netdev=net,mac=52:54:00:77:00:02"]
-            command = ["ip", "netns", "exec", net.vm, *command]
+                        "-device", "virtio-net-pci,netdev=net,mac=52:54:00:77:00:02,romfile="]
+            command = Network.inside(net.vm, *command)
         return [*command, "-append", append]
 
     def _start(self):
@@ -78,8 +78,11 @@ class Guest:
                                       stdout=self._errors, stderr=self._errors)
         self._port = self._connect("port")
         self._qmp = self._connect("qmp")
-        self._qmp.readline()  # its greeting
-        self.qmp("qmp_capabilities")
+        try:
+            self._qmp.readline()  # its greeting
+            self.qmp("qmp_capabilities")
+        except (OSError, ValueError) as error:
+            raise self._did_not_start() from error
 
     def _connect(self, name: str):
         give_up = time.monotonic() + 20
@@ -92,8 +95,11 @@ class Guest:
             except OSError:
                 connection.close()
                 if self._process.poll() is not None or time.monotonic() > give_up:
-                    raise GuestFailed(f"QEMU did not start:\n{(self.folder / 'errors').read_text()}")
+                    raise self._did_not_start()
                 time.sleep(0.02)
+
+    def _did_not_start(self) -> GuestFailed:
+        return GuestFailed(f"QEMU did not start:\n{(self.folder / 'errors').read_text()}")
 
     @property
     def pid(self) -> int:

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from . import process
+from . import process, scratch
 
 PROGRAM = pathlib.Path(os.environ.get("XFILTER", pathlib.Path(__file__).parent.parent / "build/release/xfilter"))
 
@@ -29,7 +29,7 @@ class Attached:
     """with Attached(pid, rules) as filter: xfilter attach, until the end of the block or detach()."""
 
     def __init__(self, pid: int, rules: str, *options: str):
-        self.folder = tempfile.TemporaryDirectory(prefix="xf-attach-")
+        self.folder = tempfile.TemporaryDirectory(prefix=scratch.prefix("attach"))
         folder = pathlib.Path(self.folder.name)
         (folder / "office.rules").write_text(rules)
         self.events_file = folder / "events.jsonl"

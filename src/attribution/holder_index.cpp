@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t kRecentTables =
     16;  // a choice: reading one costs what a task of the walk does
-constexpr std::size_t kMostRemembered = 100'000;  // files; beyond it the next walk starts afresh
+constexpr std::uint64_t kMostThreadsCounted = 1000;  // a process with more costs a walk
+constexpr std::size_t kMostRemembered = 100'000;     // files; beyond it the next walk starts afresh
 
 }  // namespace
 
@@ -58,22 +59,34 @@ std::vector<Holder> HolderIndex::verified(const std::vector<Holder>& remembered)
 }
 
 // A file's count of references is at least the number of slots that lead to it. When the two are
-// equal there is no other slot; and when a table has as many users as its process has threads,
-// nobody else shares the table. Both counts only err upwards (a reference in flight), which costs a
-// walk.
+// equal there is no other slot; and when all users of a table are threads of the process that we
+// know, nobody else shares the table. Both counts only err upwards (a reference in flight), which
+// costs a walk.
 bool HolderIndex::accounts_for_all(const std::vector<Holder>& holders, VirtAddr file) const {
   if (holders.empty()) return false;
   auto references = read_file_references(*view_, file);
   if (!references || *references != holders.size()) return false;
   std::set<std::uint64_t> tables;
-  for (const Holder& holder : holders) {
-    if (!tables.insert(holder.files_struct.value).second) continue;
-    auto users = view_->read<std::int32_t>(holder.files_struct, view_->layout().files_count);
-    auto threads =
-        view_->read<std::int32_t>(holder.process.signal, view_->layout().signal_nr_threads);
-    if (!users || !threads || *users != *threads) return false;
-  }
-  return true;
+  return std::all_of(holders.begin(), holders.end(), [&](const Holder& holder) {
+    return !tables.insert(holder.files_struct.value).second || is_used_by_process_alone(holder);
+  });
+}
+
+bool HolderIndex::is_used_by_process_alone(const Holder& holder) const {
+  auto users = view_->read<std::int32_t>(holder.files_struct, view_->layout().files_count);
+  auto threads =
+      view_->read<std::int32_t>(holder.process.signal, view_->layout().signal_nr_threads);
+  if (!users || !threads || *users > *threads) return false;
+  if (*users == 1) return true;  // the thread we know
+  // Threads can have tables of their own; those that use this one must be all of its users.
+  std::int32_t own = 0;
+  Budget budget(kMostThreadsCounted);
+  auto counted = walk_threads(*view_, holder.process, budget, [&](VirtAddr thread) -> Result<void> {
+    XF_TRY(files, view_->read_pointer(thread, view_->layout().task_files));
+    own += files == holder.files_struct ? 1 : 0;
+    return {};
+  });
+  return counted && own == *users;
 }
 
 std::vector<Holder> HolderIndex::find_in_recent_tables(VirtAddr file) const {

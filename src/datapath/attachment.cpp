@@ -213,7 +213,9 @@ Result<AgentHandles> Attachment::arm() {
 }
 
 Result<void> Attachment::detach() {
-  XF_CHECK(detach_filter(entry_));
+  char name[IF_NAMESIZE];
+  const bool is_gone = ::if_indextoname(static_cast<unsigned>(entry_.ifindex), name) == nullptr;
+  if (!is_gone) XF_CHECK(detach_filter(entry_));  // a netdev takes its filters along
   punt_.tap.close();
   lock_.close();
   return {};

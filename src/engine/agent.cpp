@@ -118,14 +118,20 @@ class Agent {
       }
   }
 
+  // An event that nobody takes is lost, and said to be when there is room again.
   void tell(MessageType type, const std::string& text) {
+    if (untold_ > 0 &&
+        send_message(control_, MessageType::note,
+                     fmt::format("{} events were lost: nobody read them fast enough", untold_),
+                     Sending::drops_when_full))
+      untold_ = 0;
     if (!send_message(control_, type, text, Sending::drops_when_full)) ++untold_;
   }
 
   Fd control_;
   std::unique_ptr<Guest> guest_;
   PacketPath path_;
-  std::uint64_t untold_ = 0;  // events that nobody took
+  std::uint64_t untold_ = 0;  // events and notes lost since the last that was taken
 };
 
 }  // namespace

@@ -90,7 +90,7 @@ Result<void> install_filter(Confinement role) {
   int failed = 0;
   for (const int call : kReaderCalls)
     failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, call, 0);
-  // Memory, but never executable; and no mapping of anything writable that is shared.
+  // Memory, but never executable.
   failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
   failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,6 +58,9 @@ class Opener {
     XF_TRY(signals, block_signals());
     signals_ = std::move(signals);
     XF_CHECK(open_events());
+    vmm_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, options_.vmm, 0)));
+    if (!vmm_.is_open())
+      return fail(Errc::vmm_not_recognised, "there is no process {}", options_.vmm);
     XF_TRY(netdevs, datapath::find_netdevs(options_.vmm, options_.netdevs));
     XF_CHECK(start_agent(options_.wait_for_guest));
     auto attached = attach(netdevs);
@@ -160,11 +164,18 @@ class Opener {
     auto back_off = std::chrono::duration_cast<std::chrono::milliseconds>(kFirstBackOff);
     auto started = steady_clock::now();
     while (true) {
-      pollfd polled[2] = {{signals_.number(), POLLIN, 0}, {control_.number(), POLLIN, 0}};
+      pollfd polled[3] = {{signals_.number(), POLLIN, 0},
+                          {vmm_.number(), POLLIN, 0},
+                          {control_.number(), POLLIN, 0}};
       const int timeout = control_.is_open() ? -1 : static_cast<int>(back_off.count());
-      if (::poll(polled, control_.is_open() ? 2 : 1, timeout) < 0 && errno != EINTR) return;
+      if (::poll(polled, control_.is_open() ? 3 : 2, timeout) < 0 && errno != EINTR) return;
       if (polled[0].revents != 0 && wants_end()) return;
-      if (control_.is_open() && polled[1].revents != 0) {
+      if (polled[1].revents != 0) {
+        fmt::print(stderr, "the VMM (process {}) has ended: detaching\n", options_.vmm);
+        is_detaching_ = true;
+        return;
+      }
+      if (control_.is_open() && polled[2].revents != 0) {
         if (const auto message = receive_message(control_)) {
           pass_on(*message);
           continue;
@@ -235,7 +246,7 @@ class Opener {
 
   const AttachOptions& options_;
   const policy::Policy& policy_;
-  Fd signals_, events_, control_;
+  Fd signals_, events_, vmm_, control_;
   pid_t agent_ = -1;
   std::vector<Served> attachments_;
   bool is_detaching_ = false;

@@ -3,8 +3,8 @@
 // datapath, keeps the agent alive, and takes everything away at the end.
 //
 // It parses nothing that a guest wrote. Events pass through it as lines of text.
-// SIGINT detaches: the netdevs are as before. SIGTERM ends the process and leaves the drops in
-// force, as a crash does; the next attach takes them over.
+// SIGINT detaches: the netdevs are as before; so does the end of the VMM. SIGTERM ends the process
+// and leaves the drops in force, as a crash does; the next attach takes them over.
 #pragma once
 
 #include <sys/types.h>

@@ -51,8 +51,9 @@ class LabNet {
     shell("ip netns add " + netns);
     shell(fmt::format(
         "ip link add {0} type veth peer name eth0 netns {1} && ip link set {0} master br0 up && "
-        "ip -n {1} link set lo up && ip -n {1} addr add 10.77.0.{2}/24 dev eth0 && "
-        "ip -n {1} addr add fd77::{2}/64 dev eth0 nodad && ip -n {1} link set eth0 up",
+        "nsenter --net=/run/netns/{1} sh -c 'ip link set lo up && "
+        "ip addr add 10.77.0.{2}/24 dev eth0 && ip addr add fd77::{2}/64 dev eth0 nodad && "
+        "ip link set eth0 up'",
         device, netns, number));
   }
   static pid_t inside(const std::string& netns, const std::function<int()>& work) {

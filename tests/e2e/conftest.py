@@ -14,8 +14,8 @@ from lab.vm import Guest  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
-def sigterm_unwinds():
-    process.unwind_on_sigterm()
+def signals_unwind():
+    process.unwind_on_signals()
 
 
 @pytest.fixture(scope="session")

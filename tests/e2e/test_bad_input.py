@@ -41,8 +41,8 @@ def test_a_pid_that_is_no_vmm(rules):
         process.end(sleeper)
 
 
-def test_a_vmm_whose_guest_has_not_booted_is_waited_for_and_then_told(network, rules):
-    with Guest("6.1", network, wait=False) as guest:
+def test_a_vmm_whose_guest_has_not_booted_is_waited_for_and_then_told(rules):
+    with Network() as network, Guest("6.1", network, wait=False) as guest:
         guest.pause()
         before = network.host_state()
         began = time.monotonic()

@@ -118,3 +118,12 @@ def test_a_guest_that_reboots_is_found_again_and_no_stale_verdict_is_used():
         assert sink.count("mallory2") == 0
         last = [e for e in attached.events() if e["flow"]["dst_port"] == 9000][-1]
         assert last["owner"]["processes"][0]["exe"] == "/usr/local/bin/streamer"
+
+
+def test_when_the_vm_ends_so_does_its_filter():
+    with Network() as network, Guest("6.1", network) as guest:
+        with Attached(guest.pid, RULES) as attached:
+            guest.qmp("quit")
+            assert attached.process.wait(20) == 0
+            assert "has ended: detaching" in attached.log()
+        assert "clsact" not in network.host_state() and "xfp" not in network.host_state()

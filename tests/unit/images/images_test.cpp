@@ -190,6 +190,47 @@ TEST_P(Images, time_that_runs_backwards_is_a_reboot) {
   EXPECT_FALSE(guest->is_found());
 }
 
+// Replaces a 32-bit value wherever it lies in the kernel's image.
+void replace_in_image(EditableRam& ram, const guest::kernel::KernelImage& image, std::uint32_t from,
+                      std::uint32_t to) {
+  for (auto& [number, page] : ram.pages()) {
+    const std::uint64_t at = number * guest::kPageSize;
+    if (at < image.text_phys.value || at >= image.text_phys.value + image.size) continue;
+    for (std::size_t i = 0; i + 4 <= page.size(); i += 4)
+      if (std::memcmp(page.data() + i, &from, 4) == 0) std::memcpy(page.data() + i, &to, 4);
+  }
+}
+
+TEST_P(Images, a_kernel_without_btf_is_named_with_what_it_needs) {
+  auto ram = std::make_unique<EditableRam>(GetParam());
+  EditableRam& edited = *ram;
+  const auto guest = Guest::of_ram(std::move(ram));
+  ASSERT_TRUE(guest->find());
+  // In kallsyms, __stop_BTF shall be where __start_BTF is: an empty blob.
+  const auto& profile = guest->view().profile();
+  const auto image = profile.image;
+  const auto offset = [&](const char* symbol) {
+    return static_cast<std::uint32_t>(image.text.value - 1 - profile.symbols.find(symbol)->value);
+  };
+  const auto start = offset("__start_BTF"), stop = offset("__stop_BTF");
+  replace_in_image(edited, image, stop, start);
+  const auto found = guest->find();
+  ASSERT_FALSE(found);
+  EXPECT_NE(found.error().message.find("carries no BTF"), std::string::npos)
+      << found.error().message;
+  EXPECT_NE(found.error().message.find("CONFIG_DEBUG_INFO_BTF=y"), std::string::npos);
+}
+
+TEST_P(Images, encrypted_memory_is_told_as_what_it_looks_like) {
+  auto ram = std::make_unique<EditableRam>(GetParam());
+  std::mt19937_64 random(3);
+  for (auto& [number, page] : ram->pages())
+    for (auto& byte : page) byte = static_cast<std::byte>(random());
+  const auto found = Guest::of_ram(std::move(ram))->find();
+  ASSERT_FALSE(found);
+  EXPECT_NE(found.error().message.find("encrypt its memory (SEV, TDX)"), std::string::npos);
+}
+
 TEST_P(Images, an_image_cut_short_says_so) {
   const std::string path = testing::TempDir() + "/cut-" + GetParam() + ".img";
   std::filesystem::copy_file(support::image_path(GetParam()), path,

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Prints docs/reports.md's bench report, but for the host. lab/bench.py shows it to people.
+#include <fmt/format.h>
+
+#include <string>
+
+#include "measure.h"
+
+int main(int argc, char** argv) {
+  const std::string part = argc > 1 ? argv[1] : "";
+  if (part == "attribution")
+    fmt::print("{}\n", xfilter::bench::measure_attribution().dump());
+  else if (part == "ebpf")
+    fmt::print("{}\n", xfilter::bench::measure_ebpf().dump());
+  else if (part == "punt")
+    fmt::print("{}\n", xfilter::bench::measure_punt().dump());
+  else
+    return 2;
+  return 0;
+}
