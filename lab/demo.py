@@ -133,8 +133,9 @@ def run(report: str | None) -> int:
     say(f"{time.monotonic() - began:.0f} s; the VM, the server and their networks are gone")
     if report:
         pathlib.Path(report).write_text(json.dumps({"phases": rows}, indent=2) + "\n")
-    stopped = all(row["accepted"] == {"alice": MESSAGES, "mallory": 0} for row in rows[2:])
-    return 0 if stopped and rows[0]["accepted"] == {"alice": MESSAGES, "mallory": MESSAGES} else 1
+    both, nobody, alice_only = ({"alice": alice, "mallory": mallory} for alice, mallory in
+                                ((MESSAGES, MESSAGES), (0, 0), (MESSAGES, 0)))
+    return 0 if [row["accepted"] for row in rows] == [both, nobody, alice_only, alice_only, alice_only] else 1
 
 
 def main():

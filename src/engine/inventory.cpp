@@ -110,6 +110,17 @@ Result<std::vector<SocketEntry>> list_sockets(const View& view) {
   return sockets;
 }
 
+packet::Packet packet_from(const SocketEntry& socket) {
+  packet::Packet packet;
+  packet.kind = packet::Kind::ip;
+  packet.flow.protocol = socket.protocol;
+  packet.flow.src = socket.tuple.local.unmapped();
+  packet.flow.dst = socket.tuple.remote.unmapped();
+  packet.flow.src_port = socket.tuple.local_port;
+  packet.flow.dst_port = socket.tuple.remote_port;
+  return packet;
+}
+
 nlohmann::json to_json(const std::vector<ProcessEntry>& processes, const std::string& banner) {
   nlohmann::json list = nlohmann::json::array();
   for (const ProcessEntry& entry : processes) {

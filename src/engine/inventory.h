@@ -14,6 +14,7 @@
 
 #include "guest/linux/socket_tables.h"
 #include "guest/linux/task.h"
+#include "packet/parse.h"
 
 namespace xfilter::engine {
 
@@ -41,6 +42,9 @@ struct SocketEntry {
 
 Result<std::vector<ProcessEntry>> list_processes(const guest::linux::View& view);
 Result<std::vector<SocketEntry>> list_sockets(const guest::linux::View& view);
+
+// The packet that the socket would send to its peer: what a look-up by tuple starts from.
+packet::Packet packet_from(const SocketEntry& socket);
 
 // The JSON forms of docs/output.md.
 nlohmann::json to_json(const std::vector<ProcessEntry>& processes, const std::string& banner);

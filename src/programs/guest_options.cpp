@@ -48,6 +48,20 @@ Result<std::unique_ptr<engine::Guest>> open_guest(const GuestOptions& options,
   }
 }
 
+void add_view_command(CLI::App& app, const std::string& name, const std::string& help,
+                      std::function<int(engine::Guest&, Shape)> show, int& exit_code) {
+  auto* command = app.add_subcommand(name, help);
+  auto options = std::make_shared<GuestOptions>();
+  auto as_json = std::make_shared<bool>(false);
+  add_guest_options(*command, *options);
+  command->add_flag("--json", *as_json, "print JSON in place of a table");
+  command->callback([=, &exit_code] {
+    auto guest = open_guest(*options);
+    exit_code =
+        guest ? show(**guest, *as_json ? Shape::json : Shape::table) : report(guest.error());
+  });
+}
+
 int report(const Error& error) {
   fmt::print(stderr, "xfilter: {}\n", error.message);
   return 1;

@@ -13,24 +13,12 @@
 namespace xfilter::programs {
 namespace {
 
-// The packet that a socket would send to its peer.
-packet::Packet packet_from(const engine::SocketEntry& socket) {
-  packet::Packet packet;
-  packet.kind = packet::Kind::ip;
-  packet.flow.protocol = socket.protocol;
-  packet.flow.src = socket.tuple.local.unmapped();
-  packet.flow.dst = socket.tuple.remote.unmapped();
-  packet.flow.src_port = socket.tuple.local_port;
-  packet.flow.dst_port = socket.tuple.remote_port;
-  return packet;
-}
-
 // Looks at everything that xfilter can look at, so that its pages are noted.
 Result<void> look_at_everything(engine::Guest& guest) {
   XF_CHECK(engine::list_processes(guest.view()));
   XF_TRY(sockets, engine::list_sockets(guest.view()));
   attribution::Attributor attributor(guest.view(), [&guest] { guest.begin_lookup(); });
-  for (const auto& socket : sockets) (void)attributor.attribute(packet_from(socket));
+  for (const auto& socket : sockets) (void)attributor.attribute(engine::packet_from(socket));
   return {};
 }
 

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <memory>
-
 #include "engine/inventory.h"
 #include "programs/guest_commands.h"
 #include "programs/guest_options.h"
@@ -16,13 +14,11 @@ std::string command_of(const engine::ProcessEntry& process) {
   return text;
 }
 
-int run(const GuestOptions& options, bool as_json) {
-  auto guest = open_guest(options);
-  if (!guest) return report(guest.error());
-  const auto& view = (*guest)->view();
+int show(engine::Guest& guest, Shape shape) {
+  const auto& view = guest.view();
   auto processes = engine::list_processes(view);
   if (!processes) return report(processes.error());
-  if (as_json) {
+  if (shape == Shape::json) {
     fmt::print("{}\n", engine::to_json(*processes, view.profile().banner).dump(2));
     return 0;
   }
@@ -41,12 +37,7 @@ int run(const GuestOptions& options, bool as_json) {
 }  // namespace
 
 void add_ps_command(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("ps", "list the guest's processes, read from outside");
-  auto options = std::make_shared<GuestOptions>();
-  auto as_json = std::make_shared<bool>(false);
-  add_guest_options(*command, *options);
-  command->add_flag("--json", *as_json, "print JSON in place of a table");
-  command->callback([=, &exit_code] { exit_code = run(*options, *as_json); });
+  add_view_command(app, "ps", "list the guest's processes, read from outside", show, exit_code);
 }
 
 }  // namespace xfilter::programs

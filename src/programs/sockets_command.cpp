@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <memory>
+#include <set>
 
 #include "engine/inventory.h"
 #include "programs/guest_commands.h"
@@ -16,12 +16,14 @@ std::string endpoint(const packet::IpAddress& address, std::uint16_t port) {
   return fmt::format("{}:{}", packet::to_string(address), port_text);
 }
 
+// The first holder, and how many processes more; JSON has them all, with their descriptors.
 std::string owners_of(const engine::SocketEntry& socket) {
-  std::string text;
-  for (const auto& holder : socket.holders)
-    text += fmt::format("{}{} pid={} fd={}", text.empty() ? "" : ", ", holder.comm, holder.pid,
-                        holder.fd);
-  return text;
+  if (socket.holders.empty()) return "";
+  std::set<std::int32_t> pids;
+  for (const auto& holder : socket.holders) pids.insert(holder.pid);
+  const auto& first = socket.holders.front();
+  const std::string others = pids.size() > 1 ? fmt::format(" +{}", pids.size() - 1) : "";
+  return fmt::format("{}[{}]{}", first.comm, first.pid, others);
 }
 
 // UDP sockets have no TCP state: connected or not, as ss says it.
@@ -30,12 +32,10 @@ const char* state_of(const engine::SocketEntry& socket) {
   return socket.tuple.remote_port != 0 ? "ESTAB" : "UNCONN";
 }
 
-int run(const GuestOptions& options, bool as_json) {
-  auto guest = open_guest(options);
-  if (!guest) return report(guest.error());
-  auto sockets = engine::list_sockets((*guest)->view());
+int show(engine::Guest& guest, Shape shape) {
+  auto sockets = engine::list_sockets(guest.view());
   if (!sockets) return report(sockets.error());
-  if (as_json) {
+  if (shape == Shape::json) {
     fmt::print("{}\n", engine::to_json(*sockets).dump(2));
     return 0;
   }
@@ -54,12 +54,7 @@ int run(const GuestOptions& options, bool as_json) {
 }  // namespace
 
 void add_sockets_command(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("sockets", "list the guest's sockets with their owners");
-  auto options = std::make_shared<GuestOptions>();
-  auto as_json = std::make_shared<bool>(false);
-  add_guest_options(*command, *options);
-  command->add_flag("--json", *as_json, "print JSON in place of a table");
-  command->callback([=, &exit_code] { exit_code = run(*options, *as_json); });
+  add_view_command(app, "sockets", "list the guest's sockets with their owners", show, exit_code);
 }
 
 }  // namespace xfilter::programs

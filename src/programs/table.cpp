@@ -28,16 +28,17 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
     widths.resize(std::max(widths.size(), row.size()));
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
-  constexpr std::size_t kGap = 2, kLeast = 12;
+  constexpr std::size_t kGap = 2, kLeast = 12, kNarrowLast = 20;
   std::size_t total = kGap * (widths.size() - 1);
   for (const std::size_t width : widths) total += width;
   while (total > kTableWidth) {
     // Take from the last column until it is narrow, then from the widest.
-    std::size_t& victim =
-        widths.back() > 30 ? widths.back() : *std::max_element(widths.begin(), widths.end());
+    std::size_t& victim = widths.back() > kNarrowLast
+                              ? widths.back()
+                              : *std::max_element(widths.begin(), widths.end());
     if (victim <= kLeast) break;
     const std::size_t take =
-        std::min(total - kTableWidth, victim > 30 ? victim - 30 : std::size_t{1});
+        std::min(total - kTableWidth, victim > kNarrowLast ? victim - kNarrowLast : std::size_t{1});
     victim -= take;
     total -= take;
   }

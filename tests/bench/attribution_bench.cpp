@@ -11,14 +11,6 @@ namespace {
 
 constexpr int kRounds = 200;
 
-packet::Packet packet_from(const engine::SocketEntry& socket) {
-  packet::Packet packet;
-  packet.kind = packet::Kind::ip;
-  packet.flow = {socket.tuple.local.unmapped(), socket.tuple.remote.unmapped(), socket.protocol,
-                 socket.tuple.local_port,       socket.tuple.remote_port,       0};
-  return packet;
-}
-
 nlohmann::json measure_image(const std::string& name) {
   auto guest =
       engine::Guest::of_ram(guest::memory::ImageRam::open(support::image_path(name)).value());
@@ -28,7 +20,7 @@ nlohmann::json measure_image(const std::string& name) {
   std::vector<packet::Packet> packets;
   for (const auto& socket : sockets)
     if (socket.tuple.remote_port != 0 && !socket.holders.empty())
-      packets.push_back(packet_from(socket));
+      packets.push_back(engine::packet_from(socket));
 
   const auto new_attributor = [&] {
     return attribution::Attributor(guest->view(), [&guest] { guest->begin_lookup(); });

@@ -49,14 +49,6 @@ TEST_P(Images, sockets_are_those_that_the_guest_had_each_time_one_looks) {
               golden(GetParam(), "sockets"));
 }
 
-packet::Packet packet_from(const engine::SocketEntry& socket) {
-  packet::Packet packet;
-  packet.kind = packet::Kind::ip;
-  packet.flow = {socket.tuple.local.unmapped(), socket.tuple.remote.unmapped(), socket.protocol,
-                 socket.tuple.local_port,       socket.tuple.remote_port,       0};
-  return packet;
-}
-
 TEST_P(Images, attribution_by_the_guests_hash_tables_agrees_with_the_walk_of_everything) {
   const auto guest = open_image(GetParam());
   attribution::Attributor attributor(guest->view(), [&] { guest->begin_lookup(); });
@@ -70,10 +62,10 @@ TEST_P(Images, attribution_by_the_guests_hash_tables_agrees_with_the_walk_of_eve
     std::sort(expected.begin(), expected.end());
     expected.erase(std::unique(expected.begin(), expected.end()), expected.end());
 
-    const auto owner = attributor.attribute(packet_from(socket));
+    const auto owner = attributor.attribute(engine::packet_from(socket));
     std::vector<std::int32_t> found;
     for (const auto& process : owner.processes) found.push_back(process.pid);
-    EXPECT_EQ(found, expected) << packet::to_string(packet_from(socket).flow) << ": "
+    EXPECT_EQ(found, expected) << packet::to_string(engine::packet_from(socket).flow) << ": "
                                << owner.reason;
     EXPECT_EQ(owner.confidence, model::Confidence::exact) << owner.reason;
     ++compared;
@@ -106,7 +98,7 @@ TEST_P(Images, time_wait_is_the_kernels_own) {
     if (socket.protocol != packet::protocol::tcp ||
         socket.tuple.state != guest::linux::TcpState::time_wait)
       continue;
-    EXPECT_EQ(attributor.attribute(packet_from(socket)).reason,
+    EXPECT_EQ(attributor.attribute(engine::packet_from(socket)).reason,
               "TIME_WAIT: the kernel's own reply");
     ++seen;
   }
@@ -119,7 +111,8 @@ void read_everything(Guest& guest) {
   (void)engine::list_processes(guest.view());
   auto sockets = engine::list_sockets(guest.view());
   attribution::Attributor attributor(guest.view(), [&] { guest.begin_lookup(); });
-  if (sockets && !sockets->empty()) (void)attributor.attribute(packet_from(sockets->front()));
+  if (sockets && !sockets->empty())
+    (void)attributor.attribute(engine::packet_from(sockets->front()));
 }
 
 TEST_P(Images, damaged_memory_costs_an_error_and_never_a_crash_or_a_hang) {
