@@ -42,8 +42,9 @@ struct {
   __type(value, struct xf_pass);
 } verdicts SEC(".maps");
 
+// The one map that may forget by itself: what is lost is a flow's order guard, until it is judged again.
 struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 65536);
   __type(key, struct xf_flow);
   __type(value, struct xf_held);

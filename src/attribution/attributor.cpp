@@ -18,7 +18,12 @@ namespace {
 // Steps one packet may cost. An honest guest with 2,000 processes and 100,000 sockets needs about
 // half of it for a full walk, and some ten for the usual look-up.
 constexpr std::uint64_t kStepsPerPacket = 250'000;
-constexpr std::size_t kMostKnownExes = 10'000;
+// Of that, what a hash chain may take: the kernel keeps them below a dozen.
+constexpr std::uint64_t kLongestChain = 10'000;
+constexpr std::size_t kMostKnownExes = 2'000;
+// An owner that more processes share than this is not worth naming: a fork bomb that inherited a
+// socket.
+constexpr std::size_t kMostProcesses = 256;
 
 Owner unknown(std::string reason) {
   return {Confidence::unknown, std::move(reason), std::nullopt, {}};
@@ -51,7 +56,8 @@ Owner Attributor::attribute(const Packet& packet) {
 
 Result<Owner> Attributor::attribute_tcp(const Packet& packet, Budget& budget) {
   XF_TRY(net, init_net(*view_));
-  XF_TRY(found, tables_.find_tcp(net, packet.flow, budget));
+  Budget chain(kLongestChain);
+  XF_TRY(found, tables_.find_tcp(net, packet.flow, chain));
   if (!found) return unknown("no TCP socket has this tuple");
   if (found->state == TcpState::time_wait) return unknown("TIME_WAIT: the kernel's own reply");
   if (found->state != TcpState::new_syn_recv)
@@ -66,7 +72,8 @@ Result<Owner> Attributor::attribute_tcp(const Packet& packet, Budget& budget) {
 
 Result<Owner> Attributor::attribute_udp(const Packet& packet, Budget& budget) {
   XF_TRY(net, init_net(*view_));
-  XF_TRY(bound, tables_.find_udp(net, packet.flow, budget));
+  Budget chain(kLongestChain);
+  XF_TRY(bound, tables_.find_udp(net, packet.flow, chain));
   if (bound.empty()) return unknown("no UDP socket is bound to this port");
   // Like the kernel: a socket connected to this very peer comes before those that talk to anybody.
   const bool has_connected =
@@ -80,6 +87,8 @@ Result<Owner> Attributor::attribute_udp(const Packet& packet, Budget& budget) {
           : "the socket is not connected: any holder of a raw socket could have sent this";
   if (bound.size() == 1) return owner_of(bound.front(), best, reason, budget);
 
+  if (bound.size() > kMostProcesses)
+    return unknown(fmt::format("{} sockets share this port", bound.size()));
   Owner all{Confidence::ambiguous,
             fmt::format("{} sockets share this port", bound.size()),
             std::nullopt,
@@ -132,6 +141,8 @@ Result<std::vector<Process>> Attributor::processes_of(const std::vector<Holder>&
   std::set<std::uint64_t> seen;
   for (const Holder& holder : holders) {
     if (!seen.insert(holder.process.at.value).second) continue;
+    if (seen.size() > kMostProcesses)
+      return fail(Errc::budget_exhausted, "more than {} processes hold the socket", kMostProcesses);
     XF_TRY(task, read_task(*view_, holder.process.at));
     XF_TRY(cred, read_cred(*view_, task));
     XF_TRY(exe, exe_of(task));

@@ -28,7 +28,7 @@ Result<HolderIndex::Found> HolderIndex::find(VirtAddr file, Budget& budget) {
       return Found{known->second, true};
     }
   }
-  std::vector<Holder> nearby = find_in_recent_tables(file);
+  std::vector<Holder> nearby = find_in_recent_tables(file, budget);
   if (accounts_for_all(nearby, file)) {
     note_use(nearby);
     by_file_[file.value] = nearby;
@@ -89,10 +89,10 @@ bool HolderIndex::is_used_by_process_alone(const Holder& holder) const {
   return counted && own == *users;
 }
 
-std::vector<Holder> HolderIndex::find_in_recent_tables(VirtAddr file) const {
+std::vector<Holder> HolderIndex::find_in_recent_tables(VirtAddr file, Budget& budget) const {
   std::vector<Holder> found;
   for (const Holder& recent : recent_) {
-    auto descriptors = read_descriptors(*view_, recent.files_struct);
+    auto descriptors = read_descriptors(*view_, recent.files_struct, budget);
     if (!descriptors) continue;
     for (std::uint32_t fd = 0; fd < descriptors->size(); ++fd) {
       if ((*descriptors)[fd] != file) continue;

@@ -37,7 +37,7 @@ class HolderIndex {
   bool is_still_held(const Holder& holder) const;
   bool accounts_for_all(const std::vector<Holder>& holders, guest::VirtAddr file) const;
   bool is_used_by_process_alone(const Holder& holder) const;
-  std::vector<Holder> find_in_recent_tables(guest::VirtAddr file) const;
+  std::vector<Holder> find_in_recent_tables(guest::VirtAddr file, Budget& budget) const;
   void note_use(const std::vector<Holder>& holders);
   Result<bool> walk(Budget& budget);
 

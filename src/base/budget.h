@@ -15,10 +15,11 @@ class Budget {
  public:
   explicit Budget(std::uint64_t steps) : left_(steps), given_(steps) {}
 
-  // One step. `what` names the walk in the error.
-  [[nodiscard]] Result<void> spend(const char* what) {
-    if (left_ == 0) return fail(Errc::budget_exhausted, "{}: no end after {} steps", what, given_);
-    --left_;
+  // `what` names the walk in the error.
+  [[nodiscard]] Result<void> spend(const char* what, std::uint64_t steps = 1) {
+    if (left_ < steps)
+      return fail(Errc::budget_exhausted, "{}: no end after {} steps", what, given_);
+    left_ -= steps;
     return {};
   }
   std::uint64_t left() const { return left_; }

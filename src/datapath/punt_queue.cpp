@@ -16,6 +16,7 @@ constexpr std::size_t kLargestPacket = 65'536 + 256;
 // sizeof(struct virtio_net_hdr): what a tap uses unless told otherwise (TUNSETVNETHDRSZ).
 constexpr std::size_t kVnetHeader = 10;
 constexpr std::uint32_t kZero = 0;
+constexpr std::size_t kMostUnsettled = 65'536;
 
 std::uint64_t boottime_ns() {
   timespec now{};
@@ -84,7 +85,8 @@ void PuntQueue::pass_from_now_on(const packet::Flow& flow,
     ++map_full_;
     return;
   }
-  unsettled_.push_back(key);
+  // More than the kernel's map could hold would be flows that it has forgotten again.
+  if (unsettled_.size() < kMostUnsettled) unsettled_.push_back(key);
 }
 
 void PuntQueue::drop_from_now_on(const packet::Flow& flow,

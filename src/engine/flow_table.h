@@ -18,7 +18,8 @@ namespace xfilter::engine {
 
 struct JudgedFlow {
   packet::Flow flow;
-  model::Owner owner;  // the last that was known
+  model::Owner owner;  // the last that was known; without processes if it is too large to keep
+  std::size_t owner_digest = 0;  // of all its processes, to see a change
   model::Action action = model::Action::pass;
   int rule_line = 0;
 };

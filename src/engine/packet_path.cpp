@@ -14,8 +14,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::size_t kMostFlows = 32'768;  // half of what the kernel's maps hold
-constexpr int kPacketsPerTurn = 64;         // then the other queues and the guest get their turn
+constexpr std::size_t kMostFlows = 32'768;       // half of what the kernel's maps hold
+constexpr std::size_t kLargestKeptOwner = 1024;  // bytes
+constexpr int kPacketsPerTurn = 64;  // then the other queues and the guest get their turn
 
 // How old the proof may be that the guest's kernel is the one we know. A reboot takes longer.
 constexpr std::chrono::nanoseconds kCheckInterval = 20ms;
@@ -37,6 +38,27 @@ bool is_new_connection(const Packet& packet) {
 std::chrono::nanoseconds lifetime_of(const Packet& packet, const Owner& owner) {
   if (!owner.is_attributed()) return kUnattributed;
   return packet.flow.protocol == packet::protocol::tcp ? kTcp : kOther;
+}
+
+std::size_t digest_of(const Owner& owner) {
+  std::size_t digest = owner.processes.size();
+  const auto add = [&](std::size_t value) { digest = digest * 0x9e37'79b9'7f4a'7c15 + value; };
+  for (const model::Process& process : owner.processes) {
+    add(static_cast<std::size_t>(process.pid));
+    add(static_cast<std::size_t>(process.start_boottime.count()));
+    add(process.uid);
+    add(std::hash<std::string>{}(process.exe));
+  }
+  return digest;
+}
+
+// What is kept of an owner for each flow must not grow with what the guest does: an owner of many
+// processes, or with very long paths, is not kept.
+Owner small(const Owner& owner) {
+  std::size_t bytes = 0;
+  for (const model::Process& process : owner.processes)
+    bytes += sizeof process + process.exe.size();
+  return bytes <= kLargestKeptOwner ? owner : Owner{};
 }
 
 }  // namespace
@@ -77,7 +99,7 @@ void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
   // 4. Tell, if it is news.
   const bool is_news = known == nullptr || is_new_connection(packet) ||
                        known->action != verdict.action || known->rule_line != verdict.rule->line ||
-                       (owner.is_attributed() && known->owner.processes != owner.processes);
+                       (owner.is_attributed() && known->owner_digest != digest_of(owner));
   if (is_news)
     on_event_(verdict_event(std::chrono::system_clock::now(), packet.flow, owner, verdict,
                             std::chrono::steady_clock::now() - began));
@@ -115,7 +137,8 @@ void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& o
     queue.pass_from_now_on(packet.flow, lifetime);
   else
     queue.drop_from_now_on(packet.flow, lifetime);
-  const auto evicted = flows_.put({packet.flow, owner, verdict.action, verdict.rule->line});
+  const auto evicted =
+      flows_.put({packet.flow, small(owner), digest_of(owner), verdict.action, verdict.rule->line});
   if (!evicted) return;
   for (PuntQueue& any : queues_) any.forget(*evicted);
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <unordered_set>
 
+#include "base/budget.h"
 #include "base/bytes.h"
 
 namespace xfilter::guest::kernel {
@@ -15,6 +16,11 @@ constexpr std::size_t kTokens = 256;
 constexpr std::size_t kNamesPerMarker = 256;
 constexpr std::size_t kMostSymbols = 2'000'000;  // a guess: ten times what distributions have
 constexpr std::size_t kLongestName = 1024;       // KSYM_NAME_LEN is 512 since 6.1
+
+// A guest can fill its memory with what looks like tables; honest ones have a dozen false starts
+// and need a million steps.
+constexpr std::size_t kMostTables = 1000;
+constexpr std::uint64_t kMostSteps = 50'000'000;
 
 using Bytes = std::span<const std::byte>;
 
@@ -121,13 +127,14 @@ struct Markers {
 };
 
 // The ascending numbers, from a zero on, that end at `end` (perhaps padded by a zero).
-std::optional<Markers> markers_ending_at(Bytes image, std::size_t end) {
+std::optional<Markers> markers_ending_at(Bytes image, std::size_t end, Budget& budget) {
   if (end < 4) return std::nullopt;
   Markers markers{end, end};
   if (load<std::uint32_t>(image, end - 4) == 0u) markers = {end - 4, end - 4};  // alignment
   std::uint32_t next = UINT32_MAX;
   while (next != 0) {
     if (markers.begin < 4 || markers.count() > kMostSymbols / kNamesPerMarker) return std::nullopt;
+    if (!budget.spend("kallsyms markers")) return std::nullopt;
     const auto marker = load<std::uint32_t>(image, markers.begin - 4);
     if (!marker || *marker >= next) return std::nullopt;
     markers.begin -= 4;
@@ -139,7 +146,8 @@ std::optional<Markers> markers_ending_at(Bytes image, std::size_t end) {
 
 // The names that end where the markers begin. The last group's length is not recorded, so num_syms
 // is looked for where it can be.
-std::optional<Names> names_before(Bytes image, const Markers& markers, const TableLayout& layout) {
+std::optional<Names> names_before(Bytes image, const Markers& markers, const TableLayout& layout,
+                                  Budget& budget) {
   const auto marker = [&](std::size_t i) {
     return std::size_t{load<std::uint32_t>(image, markers.begin + i * 4).value_or(0)};
   };
@@ -153,6 +161,7 @@ std::optional<Names> names_before(Bytes image, const Markers& markers, const Tab
     if (!count || *count > (full_groups + 1) * kNamesPerMarker ||
         *count <= full_groups * kNamesPerMarker)
       continue;
+    if (!budget.spend("kallsyms names", 2 * kNamesPerMarker)) return std::nullopt;
     const std::size_t names = at + layout.alignment;
     if (skip_names(image, names, kNamesPerMarker) != names + marker(1)) continue;
     const auto end = skip_names(image, names + last_group, *count - full_groups * kNamesPerMarker);
@@ -163,19 +172,20 @@ std::optional<Names> names_before(Bytes image, const Markers& markers, const Tab
 }
 
 // The names, from the token table backwards.
-std::optional<Names> find_names(Bytes image, const TokenTable& table, const TableLayout& layout) {
+std::optional<Names> find_names(Bytes image, const TokenTable& table, const TableLayout& layout,
+                                Budget& budget) {
   if (!layout.has_seqs_before_tokens) {
-    const auto markers = markers_ending_at(image, table.begin);
-    return markers ? names_before(image, *markers, layout) : std::nullopt;
+    const auto markers = markers_ending_at(image, table.begin, budget);
+    return markers ? names_before(image, *markers, layout, budget) : std::nullopt;
   }
   // seqs_of_names has three bytes a symbol, and how many there are is what we look for: every place
   // where the markers can end is tried, and must agree with the number of symbols found before
   // them.
   const std::size_t furthest = std::min(table.begin, 3 * kMostSymbols);
   for (std::size_t gap = layout.alignment; gap < furthest; gap += layout.alignment) {
-    const auto markers = markers_ending_at(image, table.begin - gap);
+    const auto markers = markers_ending_at(image, table.begin - gap, budget);
     if (!markers || gap <= 3 * kNamesPerMarker * (markers->count() - 1)) continue;
-    const auto names = names_before(image, *markers, layout);
+    const auto names = names_before(image, *markers, layout, budget);
     if (names && align_up(std::size_t{names->count} * 3, layout.alignment) == gap) return names;
   }
   return std::nullopt;
@@ -285,9 +295,10 @@ Result<Symbols> read_kallsyms(const memory::GuestMemory& memory, const KernelIma
                        std::span(bytes).subspan(at, kLargePageSize));  // zeros if absent
   const Bytes image = bytes;
 
+  Budget budget(kMostSteps);
   std::size_t digits_seen = 0;
   const auto* text = reinterpret_cast<const char*>(image.data());
-  for (std::size_t from = 0; from < image.size();) {
+  for (std::size_t from = 0; from < image.size() && digits_seen < kMostTables;) {
     const void* found = memmem(text + from, image.size() - from, kDigits, sizeof kDigits);
     if (found == nullptr) break;
     const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - text);
@@ -299,7 +310,7 @@ Result<Symbols> read_kallsyms(const memory::GuestMemory& memory, const KernelIma
       if (table->begin % layout.alignment != 0 || table->begin < kLongestName) continue;
       const std::size_t token_index = align_up(table->end, layout.alignment);
       if (!has_token_index_at(image, *table, token_index)) continue;
-      const auto names = find_names(image, *table, layout);
+      const auto names = find_names(image, *table, layout, budget);
       if (!names) continue;
       const std::size_t token_index_end = token_index + kTokens * 2;
       const auto addresses = read_addresses(image, where, layout, *names, token_index_end);

@@ -15,7 +15,9 @@ using Table = std::array<std::uint64_t, 512>;
 
 constexpr std::uint64_t kLowMemory = 1 << 20;  // the real-mode trampoline is below 1 MiB
 constexpr std::uint64_t kKernelMap = 0xffff'ffff'8000'0000;  // __START_KERNEL_map, where slot 0 is
-constexpr std::uint64_t kSmallestImage = 8 << 20;            // a guess; Debian's are 36-54 MiB
+constexpr std::uint64_t kLargestImage = 256 << 20;           // a guess
+constexpr std::size_t kMostCandidates = 16;        // of the trampoline; honest guests have one
+constexpr std::uint64_t kSmallestImage = 8 << 20;  // a guess; Debian's are 36-54 MiB
 
 std::optional<Table> read_table(const GuestMemory& memory, PhysAddr at) {
   Table table;
@@ -72,11 +74,11 @@ std::optional<KernelImage> image_below(const GuestMemory& memory, const Table& l
     if (at->value - i * kLargePageSize != delta) return std::nullopt;
     last = i;
   }
-  if (!first || (*last - *first + 1) * kLargePageSize < kSmallestImage) return std::nullopt;
-  return KernelImage{{kKernelMap + *first * kLargePageSize},
-                     {delta + *first * kLargePageSize},
-                     (*last - *first + 1) * kLargePageSize,
-                     levels};
+  if (!first) return std::nullopt;
+  const std::uint64_t size = (*last - *first + 1) * kLargePageSize;
+  if (size < kSmallestImage || size > kLargestImage) return std::nullopt;
+  return KernelImage{
+      {kKernelMap + *first * kLargePageSize}, {delta + *first * kLargePageSize}, size, levels};
 }
 
 // What the last entry of a top-level table leads to, under the present split of memory.
@@ -105,6 +107,7 @@ std::vector<std::uint64_t> trampoline_candidates(const GuestMemory& memory) {
     if (!memory.sweep({at}, std::as_writable_bytes(std::span(table)))) continue;
     if (!may_be_last_entry_of_kernel(table[511])) continue;
     if (read_table(memory, {at})) candidates.push_back(table[511]);
+    if (candidates.size() == kMostCandidates) break;
   }
   return candidates;
 }
@@ -146,9 +149,9 @@ Result<KernelImage> find_kernel_image(GuestMemory& memory) {
   return fail(
       Errc::guest_kernel_not_found,
       "no Linux x86-64 kernel in the guest's memory: none of the {} candidate page tables in the "
-      "first "
-      "MiB leads to a kernel image. The VM may be in its firmware or boot loader, run another "
-      "system, or encrypt its memory (SEV, TDX)",
+      "first MiB leads to a kernel image. The VM may be in its firmware or boot loader, run "
+      "another "
+      "system, or encrypt its memory (SEV, TDX); an image may be cut short",
       candidates.size());
 }
 

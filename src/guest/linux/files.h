@@ -13,8 +13,9 @@ namespace xfilter::guest::linux {
 inline constexpr std::uint32_t kMostDescriptors = 1 << 20;
 
 // The struct file pointers of a files_struct, by descriptor number; closed descriptors are none.
-// budget_exhausted when the table is longer than kMostDescriptors.
-Result<std::vector<VirtAddr>> read_descriptors(const View& view, VirtAddr files_struct);
+// Costs a step a page of the table; budget_exhausted when it is longer than kMostDescriptors.
+Result<std::vector<VirtAddr>> read_descriptors(const View& view, VirtAddr files_struct,
+                                               Budget& budget);
 
 // Just the pointer in one slot; none when the table is shorter by now.
 Result<VirtAddr> read_descriptor(const View& view, VirtAddr files_struct, std::uint32_t fd);

@@ -52,7 +52,7 @@ class Walk {
 
   std::vector<Slot> read_socket_slots(VirtAddr files) {
     std::vector<Slot> slots;
-    auto descriptors = read_descriptors(view_, files);
+    auto descriptors = read_descriptors(view_, files, budget_);
     if (!descriptors) {
       holders_.is_complete = false;
       return slots;
