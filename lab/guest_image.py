@@ -39,7 +39,8 @@ def initramfs(kernel_name: str) -> pathlib.Path:
         shutil.copy("/bin/busybox", root / "bin/busybox")
         shutil.copy(GUEST / "init", root / "init")
         shutil.copy(GUEST / "labd", root / "labd")
-        shutil.copy(GUEST / "mailer.py", root / "usr/local/bin/mailer.py")
+        for source in GUEST.glob("*.py"):
+            shutil.copy(source, root / "usr/local/bin" / source.name)
         for source in GUEST.glob("*.c"):
             subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Werror", "-pthread", "-o",
                             str(root / "usr/local/bin" / source.stem), str(source)], check=True)

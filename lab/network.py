@@ -13,6 +13,8 @@ _numbers = itertools.count()
 class Network:
     """with Network() as net: net.vm and net.server are names of namespaces, net.tap of the VM's tap.
 
+    With more NICs, net.taps are their taps, each on a bridge of its own; only the first has addresses.
+
     The namespaces are named after this process; those of processes that are gone are removed first.
     """
 
@@ -20,8 +22,9 @@ class Network:
     server6, guest6 = "fd77::1", "fd77::2"
     tap = "tap0"
 
-    def __init__(self):
+    def __init__(self, nics: int = 1):
         number = next(_numbers)
+        self.taps = [f"tap{nic}" for nic in range(nics)]
         self.vm = f"xf-{os.getpid()}-{number}-vm"
         self.server = f"xf-{os.getpid()}-{number}-srv"
 
@@ -41,15 +44,20 @@ class Network:
         # The host's own devices shall say nothing: whatever is on the wire is the guest's or the server's.
         process.run(*self.inside(self.vm, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; "
                                                       "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6"))
-        self.ip(self.vm, "link", "add", "br0", "type", "bridge")
-        self.ip(self.vm, "tuntap", "add", self.tap, "mode", "tap")
-        self.ip(self.vm, "link", "add", "uplink", "type", "veth", "peer", "name", "eth0", "netns", self.server)
-        for device in (self.tap, "uplink"):
-            self.ip(self.vm, "link", "set", device, "master", "br0", "up")
-        self.ip(self.vm, "link", "set", "br0", "up")
+        for nic, tap in enumerate(self.taps):
+            self._connect(nic, tap)
         self.ip(self.server, "addr", "add", f"{self.server4}/24", "dev", "eth0")
         self.ip(self.server, "addr", "add", f"{self.server6}/64", "dev", "eth0", "nodad")
-        self.ip(self.server, "link", "set", "eth0", "up")
+
+    def _connect(self, nic: int, tap: str):
+        bridge, uplink, server = f"br{nic}", f"uplink{nic}", f"eth{nic}"
+        self.ip(self.vm, "link", "add", bridge, "type", "bridge")
+        self.ip(self.vm, "tuntap", "add", tap, "mode", "tap")
+        self.ip(self.vm, "link", "add", uplink, "type", "veth", "peer", "name", server, "netns", self.server)
+        for device in (tap, uplink):
+            self.ip(self.vm, "link", "set", device, "master", bridge, "up")
+        self.ip(self.vm, "link", "set", bridge, "up")
+        self.ip(self.server, "link", "set", server, "up")
 
     def __exit__(self, *_):
         for namespace in (self.vm, self.server):
@@ -71,7 +79,8 @@ class Network:
     def host_state(self) -> str:
         """Everything that attaching could change on the host's side of the VM, as text to compare."""
         texts = []
-        for command in (["ip", "-d", "link"], ["ip", "addr"], ["tc", "qdisc"], ["tc", "filter", "show", "dev", self.tap, "ingress"]):
+        filters = [["tc", "filter", "show", "dev", tap, "ingress"] for tap in self.taps]
+        for command in (["ip", "-d", "link"], ["ip", "addr"], ["tc", "qdisc"], *filters):
             text = process.run(*self.inside(self.vm, *command))
             texts.append(re.sub(r"(valid_lft|preferred_lft|timer) \S+|\w+_timer\s+\S+", "", text))
         return "\n".join(texts)

@@ -8,6 +8,7 @@ every datagram.
 import asyncio
 import json
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -70,8 +71,10 @@ def serve_for_ever():
             note(protocol="udp", port=peer[1], text=data.decode(errors="replace"))
 
     async def run():
-        await asyncio.start_server(serve, "0.0.0.0", TCP_PORT, backlog=1000)
-        await asyncio.get_running_loop().create_datagram_endpoint(Datagrams, ("0.0.0.0", UDP_PORT))
+        await asyncio.start_server(serve, ["0.0.0.0", "::"], TCP_PORT, backlog=1000)
+        both = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        both.bind(("::", UDP_PORT))
+        await asyncio.get_running_loop().create_datagram_endpoint(Datagrams, sock=both)
         note(protocol="none", text="listening")
         await asyncio.Event().wait()
 

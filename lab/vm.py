@@ -66,8 +66,9 @@ class Guest:
         if self.network:
             net = self.network
             append += f" lab.ip4={net.guest4}/24 lab.ip6={net.guest6}/64"
-            command += ["-netdev", f"tap,id=net,ifname={net.tap},script=no,downscript=no",
-                        "-device", "virtio-net-pci,netdev=net,mac=52:54:00:77:00:02,romfile="]
+            for nic, tap in enumerate(net.taps):
+                command += ["-netdev", f"tap,id=net{nic},ifname={tap},script=no,downscript=no",
+                            "-device", f"virtio-net-pci,netdev=net{nic},mac=52:54:00:77:{nic:02x}:02,romfile="]
             command = Network.inside(net.vm, *command)
         return [*command, "-append", append]
 
