@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <set>
 
+#include "attribution/tcp_window.h"
+
 namespace xfilter::attribution {
 
 using guest::VirtAddr;
 using model::Confidence;
 using model::Owner;
-using model::Process;
+using model::ProcessRef;
+using model::unknown_owner;
 using packet::Packet;
 using namespace guest::linux;
 
@@ -20,14 +23,10 @@ namespace {
 constexpr std::uint64_t kStepsPerPacket = 250'000;
 // Of that, what a hash chain may take: the kernel keeps them below a dozen.
 constexpr std::uint64_t kLongestChain = 10'000;
-constexpr std::size_t kMostKnownExes = 2'000;
+constexpr std::uint64_t kMostNets = 1'000;
 // An owner that more processes share than this is not worth naming: a fork bomb that inherited a
 // socket.
 constexpr std::size_t kMostProcesses = 256;
-
-Owner unknown(std::string reason) {
-  return {Confidence::unknown, std::move(reason), std::nullopt, {}};
-}
 
 // Two moments of one struct sock: the same socket, if nothing that makes it this socket has
 // changed.
@@ -37,136 +36,274 @@ bool is_same_socket(const SocketTuple& before, const SocketTuple& after) {
          before.local_port == after.local_port && before.remote_port == after.remote_port;
 }
 
+void add_missing(std::vector<ProcessRef>& processes, const std::vector<ProcessRef>& more) {
+  for (const ProcessRef& process : more) {
+    const auto place = std::lower_bound(processes.begin(), processes.end(), process,
+                                        [](const auto& a, const auto& b) { return a->id < b->id; });
+    if (place == processes.end() || (*place)->id != process->id) processes.insert(place, process);
+  }
+}
+
+// What the guest's kernel sends by itself, for no socket: resets, ICMP errors and answers,
+// neighbour discovery, multicast reports. None when it is not such a packet.
+const char* kernel_reply(const Packet& packet) {
+  constexpr std::uint8_t kIgmp = 2;
+  const std::uint8_t type = packet.icmp_type;
+  switch (packet.flow.protocol) {
+    case packet::protocol::tcp:
+      return (packet.tcp_flags & packet::TcpFlags::rst) != 0 ? "a TCP reset" : nullptr;
+    case packet::protocol::icmp:  // all but echo and timestamp requests
+      return type != 8 && type != 13 ? "an ICMP error or answer" : nullptr;
+    case packet::protocol::icmpv6:  // errors are below 128; 130 and more are the network's upkeep
+      return type != 128 ? "an ICMPv6 error, answer or neighbour discovery" : nullptr;
+    case kIgmp:
+      return "a multicast report";
+    default:
+      return nullptr;
+  }
+}
+
+// A packet socket sends anything, a raw socket anything of its family: it can write the header
+// itself (IP_HDRINCL) and switch that on and off at any time.
+bool could_have_sent(const SocketTuple& socket, const packet::Flow& flow) {
+  return socket.kind == SocketKind::packet ||
+         socket.is_ipv6_socket == (flow.src.family == packet::IpAddress::Family::v6);
+}
+
+// Made for packets like this one.
+bool is_meant_for(const SocketTuple& socket, const packet::Flow& flow) {
+  constexpr std::uint16_t kIpprotoRaw = 255;
+  return socket.kind == SocketKind::packet || socket.local_port == flow.protocol ||
+         socket.local_port == kIpprotoRaw;
+}
+
 }  // namespace
+
+Attributor::Attributor(const View& view, std::function<void()> begin_lookup)
+    : view_(&view),
+      begin_lookup_(std::move(begin_lookup)),
+      tables_(view),
+      holders_(view),
+      processes_(view),
+      raw_senders_(view, holders_, processes_) {}
 
 Owner Attributor::attribute(const Packet& packet) {
   begin_lookup_();
   Budget budget(kStepsPerPacket);
-  const bool is_tcp = packet.flow.protocol == packet::protocol::tcp;
-  const bool is_udp = packet.flow.protocol == packet::protocol::udp;
   if (packet.kind != packet::Kind::ip)
-    return unknown("not a whole IP packet: no socket can be looked up");
-  if (!is_tcp && !is_udp)
-    return unknown(fmt::format("{}: sockets of this protocol are not looked up",
-                               packet::protocol_name(packet.flow.protocol)));
-  auto owner = is_tcp ? attribute_tcp(packet, budget) : attribute_udp(packet, budget);
+    return unknown_owner("not a whole IP packet: no socket can be looked up");
+  auto owner = attribute_ip(packet, budget);
   if (owner) return std::move(*owner);
-  return unknown(owner.error().message);
+  return unknown_owner(owner.error().message);
 }
 
-Result<Owner> Attributor::attribute_tcp(const Packet& packet, Budget& budget) {
-  XF_TRY(net, init_net(*view_));
+void Attributor::observe_processes() {
+  begin_lookup_();
+  processes_.observe();
+}
+
+Result<Owner> Attributor::attribute_ip(const Packet& packet, Budget& budget) {
+  XF_TRY(init, init_net(*view_));
+  XF_TRY(explanation, explain(init, packet));
+  if (explanation) return owner_of(*explanation, budget);
+
+  // Not the guest's own namespace: one whose packets are forwarded as they are.
+  XF_TRY(nets, walk_nets(*view_, Budget(kMostNets)));
+  for (const Net& net : nets) {
+    if (net.at == init) continue;
+    XF_TRY(forwarded, explain(net.at, packet));
+    if (!forwarded) continue;
+    XF_TRY(owner, owner_of(*forwarded, budget));
+    lower_by_raw_senders(owner, init, budget);  // it passes there
+    return owner;
+  }
+  return unexplained(packet, budget);
+}
+
+Result<std::optional<Attributor::Explanation>> Attributor::explain(VirtAddr net,
+                                                                   const Packet& packet) {
+  switch (packet.flow.protocol) {
+    case packet::protocol::tcp:
+      return explain_tcp(net, packet);
+    case packet::protocol::udp:
+      return explain_udp(net, packet.flow);
+    case packet::protocol::icmp:
+    case packet::protocol::icmpv6:
+      if (kernel_reply(packet) != nullptr) return std::nullopt;
+      return explain_ping(net, packet.flow);
+    default:
+      return std::nullopt;
+  }
+}
+
+Result<std::optional<Attributor::Explanation>> Attributor::explain_tcp(VirtAddr net,
+                                                                       const Packet& packet) {
   Budget chain(kLongestChain);
   XF_TRY(found, tables_.find_tcp(net, packet.flow, chain));
-  if (!found) return unknown("no TCP socket has this tuple");
-  if (found->state == TcpState::time_wait) return unknown("TIME_WAIT: the kernel's own reply");
-  if (found->state != TcpState::new_syn_recv)
-    return owner_of(*found, Confidence::exact, "", budget);
-  XF_TRY(listener, view_->read_pointer(found->at, view_->layout().sk_listener));
-  XF_TRY(listening, read_tuple(*view_, listener));
-  if (listening.state != TcpState::listen)
-    return unknown("a connection request whose listener is gone");
-  return owner_of(listening, Confidence::inferred, "the listener; who will accept is not known yet",
-                  budget);
+  if (!found) return std::nullopt;
+  if (found->state == TcpState::time_wait)
+    return Explanation{{}, Confidence::unknown, "TIME_WAIT: the kernel's own reply"};
+  if (found->state == TcpState::new_syn_recv) {
+    XF_TRY(listener, view_->read_pointer(found->at, view_->layout().sk_listener));
+    XF_TRY(listening, read_tuple(*view_, SocketKind::tcp, listener));
+    if (listening.state != TcpState::listen)
+      return Explanation{{}, Confidence::unknown, "a connection request whose listener is gone"};
+    return Explanation{{listening},
+                       Confidence::inferred,
+                       "the listener; who will accept the connection is not known yet"};
+  }
+  XF_TRY(window, read_tcp_window(*view_, found->at));
+  if (!fits_window(packet, window))
+    return Explanation{{*found},
+                       Confidence::inferred,
+                       "its numbers do not fit the connection's window: it may be forged"};
+  return Explanation{{*found}, Confidence::exact, ""};
 }
 
-Result<Owner> Attributor::attribute_udp(const Packet& packet, Budget& budget) {
-  XF_TRY(net, init_net(*view_));
+Result<std::optional<Attributor::Explanation>> Attributor::explain_udp(VirtAddr net,
+                                                                       const packet::Flow& flow) {
   Budget chain(kLongestChain);
-  XF_TRY(bound, tables_.find_udp(net, packet.flow, chain));
-  if (bound.empty()) return unknown("no UDP socket is bound to this port");
+  XF_TRY(bound, tables_.find_udp(net, flow, chain));
+  if (bound.empty()) return std::nullopt;
   // Like the kernel: a socket connected to this very peer comes before those that talk to anybody.
   const bool has_connected =
       std::any_of(bound.begin(), bound.end(), [](const auto& s) { return s.remote_port != 0; });
-  if (has_connected)
-    std::erase_if(bound, [](const SocketTuple& socket) { return socket.remote_port == 0; });
-  const auto best = has_connected ? Confidence::exact : Confidence::inferred;
-  const char* reason =
-      has_connected
-          ? ""
-          : "the socket is not connected: any holder of a raw socket could have sent this";
-  if (bound.size() == 1) return owner_of(bound.front(), best, reason, budget);
-
-  if (bound.size() > kMostProcesses)
-    return unknown(fmt::format("{} sockets share this port", bound.size()));
-  Owner all{Confidence::ambiguous,
-            fmt::format("{} sockets share this port", bound.size()),
-            std::nullopt,
-            {}};
-  for (const SocketTuple& socket : bound) {
-    XF_TRY(one, owner_of(socket, best, reason, budget));
-    for (Process& process : one.processes)
-      if (std::find(all.processes.begin(), all.processes.end(), process) == all.processes.end())
-        all.processes.push_back(std::move(process));
-  }
-  if (all.processes.empty())
-    return unknown("several sockets share this port, and no process holds one");
-  if (all.processes.size() == 1) all.confidence = Confidence::inferred;
-  return all;
+  if (!has_connected)
+    return Explanation{std::move(bound), Confidence::inferred,
+                       "the socket is not connected: others could have sent this"};
+  std::erase_if(bound, [](const SocketTuple& socket) { return socket.remote_port == 0; });
+  return Explanation{std::move(bound), Confidence::exact, ""};
 }
 
-Result<Owner> Attributor::owner_of(const SocketTuple& tuple, Confidence best, std::string reason,
-                                   Budget& budget) {
+Result<std::optional<Attributor::Explanation>> Attributor::explain_ping(VirtAddr net,
+                                                                        const packet::Flow& flow) {
+  Budget chain(kLongestChain);
+  XF_TRY(pinging, tables_.find_ping(net, flow, chain));
+  if (pinging.empty()) return std::nullopt;
+  return Explanation{std::move(pinging), Confidence::exact, ""};
+}
+
+Result<Owner> Attributor::owner_of(const Explanation& explanation, Budget& budget) {
+  const auto& sockets = explanation.sockets;
+  if (sockets.empty()) return unknown_owner(explanation.reason);
+  if (sockets.size() > kMostProcesses)
+    return unknown_owner(fmt::format("{} sockets share this port", sockets.size()));
+
+  XF_TRY(owner, owner_of(sockets.front(), budget));
+  for (std::size_t i = 1; i < sockets.size(); ++i) {
+    XF_TRY(other, owner_of(sockets[i], budget));
+    add_missing(owner.processes, other.processes);
+    owner.socket_uid.reset();
+  }
+  if (owner.processes.empty()) return owner;
+  if (owner.confidence == Confidence::exact) {
+    owner.confidence = explanation.best;
+    owner.reason = explanation.reason;
+  }
+  if (sockets.size() > 1) {
+    const bool is_one = owner.processes.size() == 1;
+    owner.confidence = is_one ? Confidence::inferred : Confidence::ambiguous;
+    owner.reason = fmt::format("{} sockets share this port", sockets.size());
+  }
+  lower_by_raw_senders(owner, sockets.front().net, budget);
+  return owner;
+}
+
+// Exact as long as nothing speaks against it; then inferred or unknown.
+Result<Owner> Attributor::owner_of(const SocketTuple& tuple, Budget& budget) {
   XF_TRY(before, read_socket_file(*view_, tuple.at));
   if (!before.file) {
-    Owner orphan = unknown("no process holds the socket: closed already, or not yet accepted");
+    Owner orphan =
+        unknown_owner("no process holds the socket: closed already, or not yet accepted");
     orphan.socket_uid = before.uid;
     return orphan;
   }
-  XF_TRY(found, index_.find(before.file, budget));
+  const HolderIndex::Found found = holders_.find(before.file, budget);
   XF_TRY(processes, processes_of(found.holders));
 
   begin_lookup_();
-  XF_TRY(tuple_after, read_tuple(*view_, tuple.at));
+  XF_TRY(tuple_after, read_tuple(*view_, tuple.kind, tuple.at));
   XF_TRY(after, read_socket_file(*view_, tuple.at));
   if (after.file != before.file || !is_same_socket(tuple, tuple_after))
-    return unknown("the socket changed hands while it was read");
+    return unknown_owner("the socket changed hands while it was read");
 
-  if (processes.empty()) {
-    Owner nobody =
-        unknown("the socket is open, but in no descriptor table: in flight between processes");
-    nobody.socket_uid = before.uid;
-    return nobody;
-  }
-  Owner owner{best, std::move(reason), before.uid, std::move(processes)};
-  if (!found.is_complete) {
+  Owner owner;
+  owner.socket_uid = before.uid;
+  owner.processes = std::move(processes);
+  if (owner.processes.empty()) {
+    owner.reason = "the socket is open, but in no descriptor table: in flight between processes";
+  } else if (found.is_complete) {
+    owner.confidence = Confidence::exact;
+  } else {
     owner.confidence = Confidence::inferred;
     owner.reason = "not every task could be read: there may be further holders";
   }
   return owner;
 }
 
-Result<std::vector<Process>> Attributor::processes_of(const std::vector<Holder>& holders) {
-  std::vector<Process> processes;
+Result<std::vector<ProcessRef>> Attributor::processes_of(const std::vector<Holder>& holders) {
+  std::vector<ProcessRef> processes;
   std::set<std::uint64_t> seen;
   for (const Holder& holder : holders) {
     if (!seen.insert(holder.process.at.value).second) continue;
     if (seen.size() > kMostProcesses)
       return fail(Errc::budget_exhausted, "more than {} processes hold the socket", kMostProcesses);
-    XF_TRY(task, read_task(*view_, holder.process.at));
-    XF_TRY(cred, read_cred(*view_, task));
-    XF_TRY(exe, exe_of(task));
-    processes.push_back(
-        {task.pid, task.start_boottime, cred.euid, cred.egid, task.comm, std::move(exe)});
+    XF_TRY(process, processes_.find(holder.process.at));
+    add_missing(processes, {process});
   }
-  std::sort(processes.begin(), processes.end(),
-            [](const Process& a, const Process& b) { return a.pid < b.pid; });
   return processes;
 }
 
-// A program's path is dozens of reads, and changes only with exec: which makes another mm and
-// exe_file.
-Result<std::string> Attributor::exe_of(const Task& process) {
-  if (!process.mm || process.is_kernel_thread) return std::string();
-  XF_TRY(exe_file, view_->read_pointer(process.mm, view_->layout().mm_exe_file));
-  const ExeKey key{process.mm.value, exe_file.value,
-                   static_cast<std::uint64_t>(process.start_boottime.count())};
-  const auto known = exes_.find(process.at.value);
-  if (known != exes_.end() && known->second.key == key) return known->second.path;
-  XF_TRY(path, read_exe(*view_, process));
-  if (exes_.size() >= kMostKnownExes) exes_.clear();
-  exes_[process.at.value] = {key, path};
-  return path;
+// Whoever holds a raw or packet socket there could have forged the packet, its numbers included.
+void Attributor::lower_by_raw_senders(Owner& owner, VirtAddr net, Budget& budget) {
+  const auto senders = raw_senders_.in(net, budget);
+  const auto lower = [&](std::string reason) {
+    if (owner.confidence != Confidence::exact) return;
+    owner.confidence = Confidence::inferred;
+    owner.reason = std::move(reason);
+  };
+  if (!senders) return lower("who holds raw sockets could not be read: " + senders.error().message);
+  if (senders->empty()) return;
+  for (const auto& sender : *senders) add_missing(owner.alternatives, sender.processes);
+  lower("somebody in its network namespace can forge packets: a raw or packet socket is open");
+}
+
+// No socket of the usual kinds sent this. Raw or packet sockets can send anything; the kernel too.
+Result<Owner> Attributor::unexplained(const Packet& packet, Budget& budget) {
+  Owner owner;
+  std::size_t sockets = 0;
+  bool has_unheld = false, are_all_meant = true;
+  XF_TRY(nets, walk_nets(*view_, Budget(kMostNets)));
+  for (const Net& net : nets) {
+    XF_TRY(senders, raw_senders_.in(net.at, budget));
+    for (const auto& sender : senders) {
+      if (!could_have_sent(sender.socket, packet.flow)) continue;
+      ++sockets;
+      has_unheld = has_unheld || sender.processes.empty();
+      are_all_meant = are_all_meant && is_meant_for(sender.socket, packet.flow);
+      add_missing(owner.processes, sender.processes);
+    }
+  }
+  const char* const reply = kernel_reply(packet);
+  if (owner.processes.empty())
+    return unknown_owner(
+        reply != nullptr ? fmt::format("{}: the kernel's own", reply)
+                         : fmt::format("no {} socket has this tuple, and nobody holds a raw socket",
+                                       packet::protocol_name(packet.flow.protocol)));
+  if (reply != nullptr) {
+    owner.confidence = Confidence::ambiguous;
+    owner.reason = fmt::format("{}: the kernel's own, or from a raw or packet socket", reply);
+  } else if (owner.processes.size() > 1 || has_unheld) {
+    owner.confidence = Confidence::ambiguous;
+    owner.reason =
+        fmt::format("no socket has this tuple; {} raw or packet sockets could send it", sockets);
+  } else if (are_all_meant) {
+    owner.confidence = Confidence::exact;
+  } else {
+    owner.confidence = Confidence::inferred;
+    owner.reason = "no socket has this tuple; only this raw socket, of another protocol, is open";
+  }
+  return owner;
 }
 
 }  // namespace xfilter::attribution

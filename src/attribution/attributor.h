@@ -5,8 +5,8 @@
 // guest's own tables, and goes from the socket to the file to the processes that hold it.
 // docs/attribution.md says what each confidence promises. The guest runs meanwhile: what was found
 // is read a second time, and an answer is given only if the socket is still the same and still has
-// the same file. Threads:  one. Lifetime: of one boot of the guest; made anew when the kernel was
-// found again. Failure:  none. What cannot be told is Confidence::unknown with a reason. Cost:
+// the same file. Threads: one. Lifetime: of one boot of the guest; made anew when the kernel was
+// found again. Failure: none. What cannot be told is Confidence::unknown with a reason. Cost:
 // bounded by a budget, whatever the guest's memory says.
 #pragma once
 
@@ -14,6 +14,8 @@
 #include <optional>
 
 #include "attribution/holder_index.h"
+#include "attribution/process_table.h"
+#include "attribution/raw_senders.h"
 #include "guest/linux/socket_tables.h"
 #include "model/owner.h"
 #include "packet/parse.h"
@@ -24,36 +26,46 @@ class Attributor {
  public:
   // `view` is borrowed. `begin_lookup` is called before a look-up and before its verification: from
   // there on nothing that was read earlier may be used again (see PageCache).
-  Attributor(const guest::linux::View& view, std::function<void()> begin_lookup)
-      : view_(&view), begin_lookup_(std::move(begin_lookup)), tables_(view), index_(view) {}
+  Attributor(const guest::linux::View& view, std::function<void()> begin_lookup);
+  // Its parts refer to each other.
+  Attributor(const Attributor&) = delete;
+  Attributor& operator=(const Attributor&) = delete;
 
   model::Owner attribute(const packet::Packet& packet);
 
-  std::uint64_t walks() const { return index_.walks(); }
+  // Looks at a few processes more, so that it is known who descends from whom before a parent is
+  // gone. To be called all the while.
+  void observe_processes();
+
+  std::uint64_t walks() const { return holders_.walks(); }
 
  private:
-  Result<model::Owner> attribute_tcp(const packet::Packet& packet, Budget& budget);
-  Result<model::Owner> attribute_udp(const packet::Packet& packet, Budget& budget);
-  Result<model::Owner> owner_of(const guest::linux::SocketTuple& tuple, model::Confidence best,
-                                std::string reason, Budget& budget);
-  Result<std::vector<model::Process>> processes_of(
+  // The sockets that explain a packet, as the kernel's own look-up would choose them.
+  struct Explanation {
+    std::vector<guest::linux::SocketTuple> sockets;
+    model::Confidence best = model::Confidence::exact;
+    std::string reason;  // why not better
+  };
+
+  Result<model::Owner> attribute_ip(const packet::Packet& packet, Budget& budget);
+  Result<std::optional<Explanation>> explain(guest::VirtAddr net, const packet::Packet& packet);
+  Result<std::optional<Explanation>> explain_tcp(guest::VirtAddr net, const packet::Packet& packet);
+  Result<std::optional<Explanation>> explain_udp(guest::VirtAddr net, const packet::Flow& flow);
+  Result<std::optional<Explanation>> explain_ping(guest::VirtAddr net, const packet::Flow& flow);
+
+  Result<model::Owner> owner_of(const Explanation& explanation, Budget& budget);
+  Result<model::Owner> owner_of(const guest::linux::SocketTuple& socket, Budget& budget);
+  Result<std::vector<model::ProcessRef>> processes_of(
       const std::vector<guest::linux::Holder>& holders);
-  Result<std::string> exe_of(const guest::linux::Task& process);
+  void lower_by_raw_senders(model::Owner& owner, guest::VirtAddr net, Budget& budget);
+  Result<model::Owner> unexplained(const packet::Packet& packet, Budget& budget);
 
   const guest::linux::View* view_;
   std::function<void()> begin_lookup_;
   guest::linux::SocketTables tables_;
-  HolderIndex index_;
-
-  struct ExeKey {
-    std::uint64_t mm = 0, exe_file = 0, started = 0;
-    bool operator==(const ExeKey&) const = default;
-  };
-  struct KnownExe {
-    ExeKey key;
-    std::string path;
-  };
-  std::unordered_map<std::uint64_t, KnownExe> exes_;  // by task_struct
+  HolderIndex holders_;
+  ProcessTable processes_;
+  RawSenders raw_senders_;
 };
 
 }  // namespace xfilter::attribution

@@ -20,7 +20,7 @@ constexpr std::size_t kMostRemembered = 100'000;     // files; beyond it the nex
 
 }  // namespace
 
-Result<HolderIndex::Found> HolderIndex::find(VirtAddr file, Budget& budget) {
+HolderIndex::Found HolderIndex::find(VirtAddr file, Budget& budget) {
   if (const auto known = by_file_.find(file.value); known != by_file_.end()) {
     known->second = verified(known->second);
     if (accounts_for_all(known->second, file)) {
@@ -34,7 +34,9 @@ Result<HolderIndex::Found> HolderIndex::find(VirtAddr file, Budget& budget) {
     by_file_[file.value] = nearby;
     return Found{std::move(nearby), true};
   }
-  XF_TRY(is_complete, walk(budget));
+  // Few processes hide from the list of tasks; to look for them costs as much again.
+  bool is_complete = walk(Search::task_list, budget);
+  if (!accounts_for_all(by_file_[file.value], file)) is_complete = walk(Search::everywhere, budget);
   std::vector<Holder> walked = by_file_[file.value];
   note_use(walked);
   return Found{std::move(walked), is_complete};
@@ -114,9 +116,9 @@ void HolderIndex::note_use(const std::vector<Holder>& holders) {
   while (recent_.size() > kRecentTables) recent_.pop_back();
 }
 
-Result<bool> HolderIndex::walk(Budget& budget) {
+bool HolderIndex::walk(Search search, Budget& budget) {
   ++walks_;
-  XF_TRY(holders, walk_holders(*view_, budget));
+  Holders holders = walk_holders(*view_, search, budget);
   by_file_.clear();
   for (Holder& holder : holders.all) {
     if (by_file_.size() >= kMostRemembered) return false;

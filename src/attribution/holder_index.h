@@ -26,7 +26,7 @@ class HolderIndex {
     std::vector<guest::linux::Holder> holders;  // every slot that leads to the file
     bool is_complete = false;                   // nobody else holds it
   };
-  Result<Found> find(guest::VirtAddr file, Budget& budget);
+  Found find(guest::VirtAddr file, Budget& budget);
 
   std::uint64_t walks() const { return walks_; }  // how often nothing but the walk helped
 
@@ -39,7 +39,7 @@ class HolderIndex {
   bool is_used_by_process_alone(const Holder& holder) const;
   std::vector<Holder> find_in_recent_tables(guest::VirtAddr file, Budget& budget) const;
   void note_use(const std::vector<Holder>& holders);
-  Result<bool> walk(Budget& budget);
+  bool walk(guest::linux::Search search, Budget& budget);
 
   const guest::linux::View* view_;
   std::unordered_map<std::uint64_t, std::vector<Holder>> by_file_;

@@ -79,6 +79,7 @@ class Agent {
           is_unsettled ? static_cast<int>(datapath::kSettleTime.count()) : kIdleMilliseconds;
       const int ready = ::poll(polled.data(), polled.size(), timeout);
       if (ready < 0 && errno != EINTR) return;
+      path_.observe_guest();
       if (ready == 0) {
         for (PuntQueue& queue : path_.queues()) queue.settle();
         if (!is_unsettled) path_.watch_guest();

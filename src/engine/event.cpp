@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/owner_json.h"
+
 namespace xfilter::engine {
 namespace {
 
@@ -19,16 +21,6 @@ std::string utc(std::chrono::system_clock::time_point time) {
 std::string verdict_event(std::chrono::system_clock::time_point time, const packet::Flow& flow,
                           const model::Owner& owner, const model::Verdict& verdict,
                           std::chrono::nanoseconds spent) {
-  nlohmann::json processes = nlohmann::json::array();
-  for (const model::Process& process : owner.processes)
-    processes.push_back({{"pid", process.pid},
-                         {"start_boottime_ns", process.start_boottime.count()},
-                         {"uid", process.uid},
-                         {"gid", process.gid},
-                         {"comm", process.comm},
-                         {"exe", process.exe}});
-  const nlohmann::json socket_uid =
-      owner.socket_uid ? nlohmann::json(*owner.socket_uid) : nlohmann::json(nullptr);
   const nlohmann::ordered_json event = {
       {"time", utc(time)},
       {"event", "verdict"},
@@ -39,11 +31,7 @@ std::string verdict_event(std::chrono::system_clock::time_point time, const pack
         {"dst", packet::to_string(flow.dst)},
         {"dst_port", flow.dst_port},
         {"vlan", flow.vlan}}},
-      {"owner",
-       {{"confidence", model::to_string(owner.confidence)},
-        {"reason", owner.reason},
-        {"socket_uid", socket_uid},
-        {"processes", processes}}},
+      {"owner", to_json(owner)},
       {"rule",
        {{"file", verdict.rule->file}, {"line", verdict.rule->line}, {"text", verdict.rule->text}}},
       {"verdict", model::to_string(verdict.action)},

@@ -7,7 +7,10 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "engine/owner_json.h"
 #include "guest/linux/holders.h"
+#include "guest/linux/namespaces.h"
+#include "guest/linux/process.h"
 
 namespace xfilter::engine {
 namespace {
@@ -20,30 +23,23 @@ constexpr std::uint64_t kWalkSteps = 20'000'000;
 constexpr std::uint64_t kMostNets = 100'000;
 
 // One process, or an error if it ended while we read it.
-Result<ProcessEntry> read_process(const View& view, VirtAddr at, Budget& budget) {
+Result<ProcessEntry> read_entry(const View& view, VirtAddr at, Budget& budget) {
   ProcessEntry entry;
   XF_TRY(task, read_task(view, at));
-  entry.task = std::move(task);
-  XF_TRY(cred, read_cred(view, entry.task));
-  entry.cred = cred;
-  XF_TRY(parent, read_parent_pid(view, entry.task));
-  entry.parent_pid = parent;
-  XF_CHECK(walk_threads(view, entry.task, budget, [&](VirtAddr thread) -> Result<void> {
+  entry.is_kernel_thread = task.is_kernel_thread;
+  XF_CHECK(walk_threads(view, task, budget, [&](VirtAddr thread) -> Result<void> {
     XF_TRY(tid, view.read<std::int32_t>(thread, view.layout().task_pid));
     entry.tids.push_back(tid);
     return {};
   }));
   std::sort(entry.tids.begin(), entry.tids.end());
-  XF_TRY(exe, read_exe(view, entry.task));
-  entry.exe = std::move(exe);
-  XF_TRY(cmdline, read_cmdline(view, entry.task));
-  entry.cmdline = std::move(cmdline);
+  XF_TRY(process, read_process(view, task));
+  entry.process = std::move(process);
   return entry;
 }
 
-Result<SocketEntry> read_socket(const View& view, std::uint8_t protocol, const SocketTuple& tuple) {
+Result<SocketEntry> read_socket(const View& view, const SocketTuple& tuple) {
   SocketEntry entry;
-  entry.protocol = protocol;
   entry.tuple = tuple;
   XF_TRY(net, read_net(view, tuple.net));
   entry.netns = net.inum;
@@ -54,38 +50,51 @@ Result<SocketEntry> read_socket(const View& view, std::uint8_t protocol, const S
   return entry;
 }
 
+std::uint8_t protocol_of(const SocketTuple& tuple) {
+  switch (tuple.kind) {
+    case SocketKind::tcp:
+      return packet::protocol::tcp;
+    case SocketKind::udp:
+      return packet::protocol::udp;
+    case SocketKind::ping:
+      return tuple.is_ipv6_socket ? packet::protocol::icmpv6 : packet::protocol::icmp;
+    case SocketKind::raw:
+      return static_cast<std::uint8_t>(tuple.local_port);
+    case SocketKind::packet:
+      return 0;
+  }
+  return 0;
+}
+
 auto sort_key(const SocketEntry& entry) {
-  return std::make_tuple(entry.protocol, entry.netns, entry.tuple.local_port, entry.tuple.local,
+  return std::make_tuple(entry.tuple.kind, entry.netns, entry.tuple.local_port, entry.tuple.local,
                          entry.tuple.remote_port, entry.tuple.remote, entry.tuple.state,
                          entry.file.inode, entry.tuple.at);
 }
 
-// The guest's bytes as JSON text: what is not UTF-8 is replaced.
-std::string printable(const std::string& text) {
-  const std::string dumped =
-      nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  return nlohmann::json::parse(dumped).get<std::string>();
-}
-
 }  // namespace
 
-Result<std::vector<ProcessEntry>> list_processes(const View& view) {
-  std::vector<ProcessEntry> processes;
-  Budget budget(kMostTasks);
-  XF_CHECK(walk_processes(view, budget, [&](VirtAddr at) -> Result<void> {
+ProcessList list_processes(const View& view) {
+  ProcessList list;
+  Budget budget(kWalkSteps);
+  Leaders leaders = find_leaders(view, Search::everywhere, budget);
+  list.incomplete = std::move(leaders.incomplete);
+  for (const VirtAddr leader : leaders.all) {
     Budget threads(kMostTasks);
-    auto entry = read_process(view, at, threads);
-    if (entry) processes.push_back(std::move(*entry));
-    return {};
-  }));
-  std::sort(processes.begin(), processes.end(),
-            [](const ProcessEntry& a, const ProcessEntry& b) { return a.task.pid < b.task.pid; });
-  return processes;
+    auto entry = read_entry(view, leader, threads);
+    if (entry) list.processes.push_back(std::move(*entry));
+  }
+  std::sort(
+      list.processes.begin(), list.processes.end(),
+      [](const ProcessEntry& a, const ProcessEntry& b) { return a.process.id < b.process.id; });
+  if (auto boot_id = read_boot_id(view)) list.boot_id = std::move(*boot_id);
+  list.kernel = view.profile().banner;
+  return list;
 }
 
 Result<std::vector<SocketEntry>> list_sockets(const View& view) {
   Budget budget(kWalkSteps);
-  XF_TRY(holders, walk_holders(view, budget));
+  const Holders holders = walk_holders(view, Search::everywhere, budget);
   std::unordered_map<std::uint64_t, std::vector<SocketHolder>> by_file;
   for (const Holder& holder : holders.all)
     by_file[holder.file.value].push_back({holder.process.pid, holder.fd, holder.process.comm});
@@ -95,15 +104,14 @@ Result<std::vector<SocketEntry>> list_sockets(const View& view) {
   XF_TRY(nets, walk_nets(view, Budget(kMostNets)));
   for (const Net& net : nets) {
     SocketTables tables(view);
-    XF_CHECK(tables.sweep(net.at, budget,
-                          [&](std::uint8_t protocol, const SocketTuple& tuple) -> Result<void> {
-                            if (!seen.insert(tuple.at.value).second) return {};
-                            auto entry = read_socket(view, protocol, tuple);
-                            if (!entry) return {};
-                            if (entry->file.file) entry->holders = by_file[entry->file.file.value];
-                            sockets.push_back(std::move(*entry));
-                            return {};
-                          }));
+    XF_CHECK(tables.sweep(net.at, budget, [&](const SocketTuple& tuple) -> Result<void> {
+      if (!seen.insert(tuple.at.value).second) return {};
+      auto entry = read_socket(view, tuple);
+      if (!entry) return {};
+      if (entry->file.file) entry->holders = by_file[entry->file.file.value];
+      sockets.push_back(std::move(*entry));
+      return {};
+    }));
   }
   std::sort(sockets.begin(), sockets.end(),
             [](const SocketEntry& a, const SocketEntry& b) { return sort_key(a) < sort_key(b); });
@@ -113,7 +121,7 @@ Result<std::vector<SocketEntry>> list_sockets(const View& view) {
 packet::Packet packet_from(const SocketEntry& socket) {
   packet::Packet packet;
   packet.kind = packet::Kind::ip;
-  packet.flow.protocol = socket.protocol;
+  packet.flow.protocol = protocol_of(socket.tuple);
   packet.flow.src = socket.tuple.local.unmapped();
   packet.flow.dst = socket.tuple.remote.unmapped();
   packet.flow.src_port = socket.tuple.local_port;
@@ -121,25 +129,18 @@ packet::Packet packet_from(const SocketEntry& socket) {
   return packet;
 }
 
-nlohmann::json to_json(const std::vector<ProcessEntry>& processes, const std::string& banner) {
-  nlohmann::json list = nlohmann::json::array();
-  for (const ProcessEntry& entry : processes) {
-    nlohmann::json cmdline = nlohmann::json::array();
-    for (const std::string& argument : entry.cmdline) cmdline.push_back(printable(argument));
-    list.push_back({{"pid", entry.task.pid},
-                    {"ppid", entry.parent_pid},
-                    {"tids", entry.tids},
-                    {"start_boottime_ns", entry.task.start_boottime.count()},
-                    {"uid", entry.cred.uid},
-                    {"euid", entry.cred.euid},
-                    {"gid", entry.cred.gid},
-                    {"egid", entry.cred.egid},
-                    {"comm", printable(entry.task.comm)},
-                    {"exe", printable(entry.exe)},
-                    {"cmdline", std::move(cmdline)},
-                    {"kernel_thread", entry.task.is_kernel_thread}});
+nlohmann::json to_json(const ProcessList& list) {
+  nlohmann::json processes = nlohmann::json::array();
+  for (const ProcessEntry& entry : list.processes) {
+    nlohmann::json process = to_json(entry.process);
+    process["tids"] = entry.tids;
+    process["kernel_thread"] = entry.is_kernel_thread;
+    processes.push_back(std::move(process));
   }
-  return {{"kernel", printable(banner)}, {"processes", std::move(list)}};
+  return {{"kernel", printable(list.kernel)},
+          {"boot_id", list.boot_id ? nlohmann::json(*list.boot_id) : nlohmann::json(nullptr)},
+          {"complete", !list.incomplete},
+          {"processes", std::move(processes)}};
 }
 
 nlohmann::json to_json(const std::vector<SocketEntry>& sockets) {
@@ -148,8 +149,11 @@ nlohmann::json to_json(const std::vector<SocketEntry>& sockets) {
     nlohmann::json holders = nlohmann::json::array();
     for (const SocketHolder& holder : entry.holders)
       holders.push_back({{"pid", holder.pid}, {"fd", holder.fd}, {"comm", printable(holder.comm)}});
-    list.push_back({{"protocol", packet::protocol_name(entry.protocol)},
-                    {"family", entry.tuple.is_ipv6_socket ? "ipv6" : "ipv4"},
+    const bool is_packet = entry.tuple.kind == SocketKind::packet;
+    list.push_back({{"protocol", to_string(entry.tuple.kind)},
+                    {"family", is_packet                    ? "packet"
+                               : entry.tuple.is_ipv6_socket ? "ipv6"
+                                                            : "ipv4"},
                     {"state", to_string(entry.tuple.state)},
                     {"local_address", packet::to_string(entry.tuple.local)},
                     {"local_port", entry.tuple.local_port},

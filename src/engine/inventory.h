@@ -13,18 +13,21 @@
 #include <vector>
 
 #include "guest/linux/socket_tables.h"
-#include "guest/linux/task.h"
+#include "model/owner.h"
 #include "packet/parse.h"
 
 namespace xfilter::engine {
 
 struct ProcessEntry {
-  guest::linux::Task task;
-  guest::linux::Cred cred;
-  std::int32_t parent_pid = 0;
+  model::Process process;
   std::vector<std::int32_t> tids;  // ascending
-  std::string exe;
-  std::vector<std::string> cmdline;
+  bool is_kernel_thread = false;
+};
+struct ProcessList {
+  std::string kernel;  // its banner
+  std::optional<std::string> boot_id;
+  std::vector<ProcessEntry> processes;
+  std::optional<Error> incomplete;  // a structure that could not be read to its end
 };
 
 struct SocketHolder {
@@ -33,21 +36,20 @@ struct SocketHolder {
   std::string comm;
 };
 struct SocketEntry {
-  std::uint8_t protocol = 0;
   guest::linux::SocketTuple tuple;
   guest::linux::SocketFile file;  // zeros for TIME_WAIT and request sockets
   std::uint32_t netns = 0;
   std::vector<SocketHolder> holders;
 };
 
-Result<std::vector<ProcessEntry>> list_processes(const guest::linux::View& view);
+ProcessList list_processes(const guest::linux::View& view);
 Result<std::vector<SocketEntry>> list_sockets(const guest::linux::View& view);
 
 // The packet that the socket would send to its peer: what a look-up by tuple starts from.
 packet::Packet packet_from(const SocketEntry& socket);
 
 // The JSON forms of docs/output.md.
-nlohmann::json to_json(const std::vector<ProcessEntry>& processes, const std::string& banner);
+nlohmann::json to_json(const ProcessList& list);
 nlohmann::json to_json(const std::vector<SocketEntry>& sockets);
 
 }  // namespace xfilter::engine

@@ -14,8 +14,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::size_t kMostFlows = 32'768;       // half of what the kernel's maps hold
-constexpr std::size_t kLargestKeptOwner = 1024;  // bytes
+constexpr std::size_t kMostFlows = 32'768;  // half of what the kernel's maps hold
+constexpr std::size_t kMostKeptProcesses = 8;
 constexpr int kPacketsPerTurn = 64;  // then the other queues and the guest get their turn
 
 // How old the proof may be that the guest's kernel is the one we know. A reboot takes longer.
@@ -43,22 +43,19 @@ std::chrono::nanoseconds lifetime_of(const Packet& packet, const Owner& owner) {
 std::size_t digest_of(const Owner& owner) {
   std::size_t digest = owner.processes.size();
   const auto add = [&](std::size_t value) { digest = digest * 0x9e37'79b9'7f4a'7c15 + value; };
-  for (const model::Process& process : owner.processes) {
-    add(static_cast<std::size_t>(process.pid));
-    add(static_cast<std::size_t>(process.start_boottime.count()));
-    add(process.uid);
-    add(std::hash<std::string>{}(process.exe));
+  for (const model::ProcessRef& process : owner.processes) {
+    add(static_cast<std::size_t>(process->id.pid));
+    add(static_cast<std::size_t>(process->id.start_boottime.count()));
+    add(process->uid);
+    add(std::hash<std::string>{}(process->exe));
   }
   return digest;
 }
 
 // What is kept of an owner for each flow must not grow with what the guest does: an owner of many
-// processes, or with very long paths, is not kept.
+// processes is not kept. Facts of one process are shared by its flows.
 Owner small(const Owner& owner) {
-  std::size_t bytes = 0;
-  for (const model::Process& process : owner.processes)
-    bytes += sizeof process + process.exe.size();
-  return bytes <= kLargestKeptOwner ? owner : Owner{};
+  return owner.processes.size() <= kMostKeptProcesses ? owner : Owner{};
 }
 
 }  // namespace
@@ -115,8 +112,7 @@ void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
 }
 
 Owner PacketPath::find_owner(const Packet& packet, const JudgedFlow* known) {
-  if (!attributor_)
-    return {model::Confidence::unknown, "the guest's kernel is being looked for", std::nullopt, {}};
+  if (!attributor_) return model::unknown_owner("the guest's kernel is being looked for");
   Owner owner = attributor_->attribute(packet);
   // After close() the kernel goes on sending for a socket that nobody holds. A new connection
   // starts with a SYN and never inherits.
@@ -141,6 +137,10 @@ void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& o
       flows_.put({packet.flow, small(owner), digest_of(owner), verdict.action, verdict.rule->line});
   if (!evicted) return;
   for (PuntQueue& any : queues_) any.forget(*evicted);
+}
+
+void PacketPath::observe_guest() {
+  if (attributor_) attributor_->observe_processes();
 }
 
 void PacketPath::watch_guest() {

@@ -31,6 +31,9 @@ class PacketPath {
   // Serves what waits in the queue, at most some packets at a time; false when it was empty.
   bool serve(datapath::PuntQueue& queue);
 
+  // What is done beside packets, a little at each call.
+  void observe_guest();
+
   // Checks that the guest's kernel is still the one we know, and looks for it when not.
   void watch_guest();
 

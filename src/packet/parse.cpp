@@ -49,9 +49,13 @@ class Parser {
     flow.src = IpAddress::v4(*src);
     flow.dst = IpAddress::v4(*dst);
     flow.protocol = *load<std::uint8_t>(frame_, at + 9);
-    constexpr std::uint16_t kOffsetAndMore = 0x3fff;
-    if ((*fragment & kOffsetAndMore) != 0) return Kind::fragment;
-    return parse_transport(at + std::size_t{*first & 0xfu} * 4);
+    const auto length = load_big_endian<std::uint16_t>(frame_, at + 2);
+    if (*length != 0) end_at(at + *length);  // 0: a GSO packet of more than 64 KiB
+    const std::size_t transport = at + std::size_t{*first & 0xfu} * 4;
+    constexpr std::uint16_t kOffset = 0x1fff, kMore = 0x2000;
+    if ((*fragment & (kOffset | kMore)) == 0) return parse_transport(transport);
+    return parse_fragment(transport, load_big_endian<std::uint16_t>(frame_, at + 4).value_or(0),
+                          (*fragment & kOffset) == 0);
   }
 
   Kind parse_ipv6(std::size_t at) {
@@ -63,7 +67,9 @@ class Parser {
     flow.src = IpAddress::v6(*src);
     flow.dst = IpAddress::v6(*dst);
     flow.protocol = *load<std::uint8_t>(frame_, at + 6);
+    const auto payload = load_big_endian<std::uint16_t>(frame_, at + 4);
     at += 40;
+    if (*payload != 0) end_at(at + *payload);
     for (int i = 0; i < kMostExtensions; ++i) {
       if (flow.protocol != kHopByHop && flow.protocol != kRouting && flow.protocol != kFragment &&
           flow.protocol != kDestination)
@@ -74,11 +80,26 @@ class Parser {
       if (!offset) return Kind::malformed;
       const bool is_fragment_header = flow.protocol == kFragment;
       flow.protocol = *next;
-      constexpr std::uint16_t kOffsetAndMore = 0xfff9;
-      if (is_fragment_header && (*offset & kOffsetAndMore) != 0) return Kind::fragment;
+      constexpr std::uint16_t kOffset = 0xfff8, kMore = 0x0001;
+      if (is_fragment_header && (*offset & (kOffset | kMore)) != 0)
+        return parse_fragment(at + 8, load_big_endian<std::uint32_t>(frame_, at + 4).value_or(0),
+                              (*offset & kOffset) == 0);
       at += is_fragment_header ? 8 : 8 + std::size_t{*length} * 8;
     }
     return Kind::malformed;
+  }
+
+  // What lies behind the IP datagram is padding.
+  void end_at(std::size_t end) { frame_ = frame_.first(std::min(end, frame_.size())); }
+
+  // The ports are in the first fragment alone; the flow of all of them has none.
+  Kind parse_fragment(std::size_t transport, std::uint32_t id, bool is_first) {
+    packet_.fragment_id = id;
+    const Flow without_ports = packet_.flow;
+    if (is_first && parse_transport(transport) == Kind::ip)
+      packet_.first_fragment_of = packet_.flow;
+    packet_.flow = without_ports;
+    return Kind::fragment;
   }
 
   Kind parse_transport(std::size_t at) {
@@ -95,6 +116,9 @@ class Parser {
       packet_.tcp_flags = *flags;
       packet_.tcp_sequence = *load_big_endian<std::uint32_t>(frame_, at + 4);
       packet_.tcp_acknowledgement = *load_big_endian<std::uint32_t>(frame_, at + 8);
+      const std::size_t data = at + std::size_t{*load<std::uint8_t>(frame_, at + 12)} / 16 * 4;
+      if (data < frame_.size())
+        packet_.tcp_length = static_cast<std::uint32_t>(frame_.size() - data);
       return Kind::ip;
     }
     const bool is_icmp = flow.protocol == protocol::icmp;
@@ -102,6 +126,7 @@ class Parser {
       const auto type = load<std::uint8_t>(frame_, at);
       const auto identifier = load_big_endian<std::uint16_t>(frame_, at + 4);
       if (!load<std::uint64_t>(frame_, at)) return Kind::malformed;  // an ICMP header has 8 bytes
+      packet_.icmp_type = *type;
       const bool is_echo = is_icmp ? (*type == 8 || *type == 0) : (*type == 128 || *type == 129);
       if (is_echo) flow.src_port = *identifier;
     }

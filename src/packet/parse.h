@@ -16,7 +16,7 @@ namespace xfilter::packet {
 
 enum class Kind : std::uint8_t {
   ip,         // flow is valid
-  fragment,   // a later fragment: flow has no ports
+  fragment,   // one of several: flow has no ports, as all of a datagram's fragments are one flow
   other,      // not IP (ARP, LLDP, ...)
   malformed,  // a header is cut short or contradicts itself
 };
@@ -31,6 +31,12 @@ struct Packet {
   std::uint8_t tcp_flags = 0;  // 0 unless TCP
   std::uint32_t tcp_sequence = 0;
   std::uint32_t tcp_acknowledgement = 0;
+  std::uint32_t tcp_length = 0;  // bytes of data
+  std::uint8_t icmp_type = 0;    // 0 unless ICMP or ICMPv6
+  // Of a fragment: what its datagram's fragments have in common besides addresses and protocol.
+  std::uint32_t fragment_id = 0;
+  // Of a datagram's first fragment: the flow with its ports, which the later ones lack.
+  std::optional<Flow> first_fragment_of;
 };
 
 Packet parse_frame(std::span<const std::byte> frame);

@@ -76,7 +76,7 @@ bool fits_process(const Match& match, const Process& process) {
       return in_ranges(match.ranges, process.uid) != match.is_negated;
     case Field::pid:
       return std::any_of(match.pids.begin(), match.pids.end(), [&](const PidMatch& pid) {
-               return pid.pid == process.pid && is_start(pid, process.start_boottime);
+               return pid.pid == process.id.pid && is_start(pid, process.id.start_boottime);
              }) != match.is_negated;
     case Field::exe:
       return matches_glob(match.globs, process.exe, FNM_PATHNAME) != match.is_negated;
@@ -97,9 +97,9 @@ bool fits_nobody(const Match& match, const Owner& owner) {
 }
 
 bool fits_owner(const Rule& rule, const Owner& owner) {
-  const auto fits_all = [&](const Process& process) {
+  const auto fits_all = [&](const model::ProcessRef& process) {
     return std::all_of(rule.matches.begin(), rule.matches.end(),
-                       [&](const Match& match) { return fits_process(match, process); });
+                       [&](const Match& match) { return fits_process(match, *process); });
   };
   if (owner.processes.empty())
     return std::all_of(rule.matches.begin(), rule.matches.end(),

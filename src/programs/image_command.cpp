@@ -15,7 +15,7 @@ namespace {
 
 // Looks at everything that xfilter can look at, so that its pages are noted.
 Result<void> look_at_everything(engine::Guest& guest) {
-  XF_CHECK(engine::list_processes(guest.view()));
+  (void)engine::list_processes(guest.view());
   XF_TRY(sockets, engine::list_sockets(guest.view()));
   attribution::Attributor attributor(guest.view(), [&guest] { guest.begin_lookup(); });
   for (const auto& socket : sockets) (void)attributor.attribute(engine::packet_from(socket));

@@ -7,30 +7,47 @@
 namespace xfilter::programs {
 namespace {
 
-std::string command_of(const engine::ProcessEntry& process) {
-  if (process.task.is_kernel_thread) return "[" + process.task.comm + "]";
+constexpr std::size_t kShortId = 12;  // as container tools show ids
+
+std::string command_of(const engine::ProcessEntry& entry) {
+  if (entry.is_kernel_thread) return "[" + entry.process.comm + "]";
   std::string text;
-  for (const std::string& argument : process.cmdline) text += (text.empty() ? "" : " ") + argument;
+  for (const std::string& argument : entry.process.cmdline)
+    text += (text.empty() ? "" : " ") + argument;
   return text;
 }
 
+std::string exe_of(const model::Process& process) {
+  return process.exe + (process.exe_is_deleted ? " (deleted)" : "");
+}
+
+// What marks a process out: that it hides, or its container.
+std::string marks_of(const model::Process& process) {
+  std::string marks = process.is_hidden ? "HIDDEN" : "";
+  if (!process.container.empty())
+    marks += (marks.empty() ? "" : " ") + process.container.substr(0, kShortId);
+  return marks;
+}
+
 int show(engine::Guest& guest, Shape shape) {
-  const auto& view = guest.view();
-  auto processes = engine::list_processes(view);
-  if (!processes) return report(processes.error());
+  const engine::ProcessList list = engine::list_processes(guest.view());
   if (shape == Shape::json) {
-    fmt::print("{}\n", engine::to_json(*processes, view.profile().banner).dump(2));
+    fmt::print("{}\n", engine::to_json(list).dump(2));
     return 0;
   }
   std::vector<std::vector<std::string>> rows = {
-      {"PID", "PPID", "UID", "START", "COMM", "EXE", "COMMAND"}};
-  for (const auto& process : *processes) {
-    const double started = static_cast<double>(process.task.start_boottime.count()) / 1e9;
-    rows.push_back({std::to_string(process.task.pid), std::to_string(process.parent_pid),
-                    std::to_string(process.cred.euid), fmt::format("{:.2f}", started),
-                    process.task.comm, process.exe, command_of(process)});
+      {"PID", "PPID", "UID", "START", "COMM", "CONTAINER", "EXE", "COMMAND"}};
+  for (const auto& entry : list.processes) {
+    const model::Process& process = entry.process;
+    const double started = static_cast<double>(process.id.start_boottime.count()) / 1e9;
+    const std::int32_t parent = process.parents.empty() ? 0 : process.parents.front().id.pid;
+    rows.push_back({std::to_string(process.id.pid), std::to_string(parent),
+                    std::to_string(process.uid), fmt::format("{:.2f}", started), process.comm,
+                    marks_of(process), exe_of(process), command_of(entry)});
   }
   print_table(rows);
+  if (list.incomplete)
+    fmt::print(stderr, "xfilter: there may be more processes: {}\n", list.incomplete->message);
   return 0;
 }
 

@@ -9,6 +9,8 @@
 namespace xfilter::programs {
 namespace {
 
+using guest::linux::SocketKind;
+
 std::string endpoint(const packet::IpAddress& address, std::uint16_t port) {
   const std::string port_text = port == 0 ? "*" : std::to_string(port);
   if (address.family == packet::IpAddress::Family::v6)
@@ -26,9 +28,9 @@ std::string owners_of(const engine::SocketEntry& socket) {
   return fmt::format("{}[{}]{}", first.comm, first.pid, others);
 }
 
-// UDP sockets have no TCP state: connected or not, as ss says it.
+// Others than TCP have no state: connected or not, as ss says it.
 const char* state_of(const engine::SocketEntry& socket) {
-  if (socket.protocol != packet::protocol::udp) return guest::linux::to_string(socket.tuple.state);
+  if (socket.tuple.kind == SocketKind::tcp) return guest::linux::to_string(socket.tuple.state);
   return socket.tuple.remote_port != 0 ? "ESTAB" : "UNCONN";
 }
 
@@ -42,7 +44,7 @@ int show(engine::Guest& guest, Shape shape) {
   std::vector<std::vector<std::string>> rows = {
       {"PROTO", "STATE", "LOCAL", "REMOTE", "UID", "OWNERS"}};
   for (const auto& socket : *sockets)
-    rows.push_back({packet::protocol_name(socket.protocol), state_of(socket),
+    rows.push_back({to_string(socket.tuple.kind), state_of(socket),
                     endpoint(socket.tuple.local, socket.tuple.local_port),
                     endpoint(socket.tuple.remote, socket.tuple.remote_port),
                     socket.tuple.is_full() ? std::to_string(socket.file.uid) : "-",

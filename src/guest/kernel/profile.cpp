@@ -15,7 +15,7 @@ constexpr std::size_t kLargestBtf = 64 << 20;  // a guess: ten times what distri
 constexpr std::string_view kIdleComm = "swapper/0";
 
 // What we ask kallsyms for. Some exist on some kernels only; those are asked for with find().
-constexpr std::array<std::string_view, 18> kWantedSymbols = {
+constexpr std::array<std::string_view, 26> kWantedSymbols = {
     "_text",
     "linux_banner",
     "init_task",
@@ -30,6 +30,14 @@ constexpr std::array<std::string_view, 18> kWantedSymbols = {
     "init_net",
     "udp_table",
     "net_namespace_list",
+    "sysctl_bootid",
+    "raw_v4_hashinfo",
+    "raw_v6_hashinfo",
+    "ping_table",
+    "init_pid_ns",
+    "runqueues",
+    "__per_cpu_offset",
+    "nr_cpu_ids",
     "net_hotdata",
     "inet_ehash_secret",
     "inet6_ehash_secret",

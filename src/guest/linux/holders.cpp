@@ -18,28 +18,33 @@ class Walk {
  public:
   Walk(const View& view, Budget& budget) : view_(view), budget_(budget) {}
 
-  Result<Holders> run() {
-    XF_CHECK(walk_processes(view_, budget_, [&](VirtAddr at) -> Result<void> {
+  Holders run(Search search) {
+    const Leaders leaders = find_leaders(view_, search, budget_);
+    holders_.is_complete = !leaders.incomplete;
+    for (const VirtAddr at : leaders.all) {
       auto leader = read_task(view_, at);
       if (!leader || leader->tgid != leader->pid) {
         holders_.is_complete = false;
-        return {};
+        continue;
       }
-      if (leader->is_kernel_thread) return {};  // they share the idle task's table: no sockets
-      add_table(*leader, leader->at, leader->files);
-      auto walked = walk_threads(view_, *leader, budget_, [&](VirtAddr thread) -> Result<void> {
-        if (thread == leader->at) return {};
-        XF_TRY(files, view_.read_pointer(thread, view_.layout().task_files));
-        add_table(*leader, thread, files);
-        return {};
-      });
-      if (!walked) holders_.is_complete = false;
-      return {};
-    }));
+      if (leader->is_kernel_thread) continue;  // they share the idle task's table: no sockets
+      add_process(*leader);
+    }
     return std::move(holders_);
   }
 
  private:
+  void add_process(const Task& leader) {
+    add_table(leader, leader.at, leader.files);
+    auto walked = walk_threads(view_, leader, budget_, [&](VirtAddr thread) -> Result<void> {
+      if (thread == leader.at) return {};
+      XF_TRY(files, view_.read_pointer(thread, view_.layout().task_files));
+      add_table(leader, thread, files);
+      return {};
+    });
+    if (!walked) holders_.is_complete = false;
+  }
+
   // Threads share a table, and processes may (CLONE_FILES): each is a holder, the slots are read
   // once.
   void add_table(const Task& process, VirtAddr thread, VirtAddr files) {
@@ -79,8 +84,8 @@ class Walk {
 
 }  // namespace
 
-Result<Holders> walk_holders(const View& view, Budget& budget) {
-  return Walk(view, budget).run();
+Holders walk_holders(const View& view, Search search, Budget& budget) {
+  return Walk(view, budget).run(search);
 }
 
 }  // namespace xfilter::guest::linux

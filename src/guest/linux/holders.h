@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "guest/linux/files.h"
+#include "guest/linux/processes.h"
 
 namespace xfilter::guest::linux {
 
@@ -26,6 +27,6 @@ struct Holders {
   bool is_complete = true;  // no task or table was left out (unreadable, over budget)
 };
 
-Result<Holders> walk_holders(const View& view, Budget& budget);
+Holders walk_holders(const View& view, Search search, Budget& budget);
 
 }  // namespace xfilter::guest::linux

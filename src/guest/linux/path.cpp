@@ -22,18 +22,27 @@ Result<std::string> read_component(const View& view, VirtAddr dentry) {
 
 }  // namespace
 
-Result<std::string> read_path(const View& view, VirtAddr path) {
+Result<Path> read_path(const View& view, VirtAddr path) {
   const auto& layout = view.layout();
   Budget budget(kMostComponents);
   XF_TRY(vfsmount, view.read_pointer(path, layout.path_mnt));
   XF_TRY(dentry, view.read_pointer(path, layout.path_dentry));
   VirtAddr mount = vfsmount - layout.mount_mnt.offset;
+  // d_unlinked(): look-ups do not find the name any more.
+  XF_TRY(hash_pprev, view.space().read_pointer(dentry + layout.dentry_d_hash.offset + 8));
+  XF_TRY(first_parent, view.read_pointer(dentry, layout.dentry_d_parent));
+  const bool is_deleted = !hash_pprev && first_parent != dentry;
   std::string text;
   while (true) {
     XF_CHECK(budget.spend("path"));
     XF_TRY(mount_root, view.space().read_pointer(mount + layout.mount_mnt.offset +
                                                  layout.vfsmount_mnt_root.offset));
     XF_TRY(parent, view.read_pointer(dentry, layout.dentry_d_parent));
+    if (dentry == parent && dentry != mount_root && text.empty()) {
+      // Alone in a pseudo file system, like a memfd: it has a name and no place.
+      XF_TRY(name, read_component(view, dentry));
+      return Path{"/" + name, true};
+    }
     if (dentry == mount_root || dentry == parent) {
       XF_TRY(mount_parent, view.read_pointer(mount, layout.mount_mnt_parent));
       if (mount_parent == mount) break;  // the top
@@ -49,7 +58,7 @@ Result<std::string> read_path(const View& view, VirtAddr path) {
                   kLongestPath);
     dentry = parent;
   }
-  return text.empty() ? "/" : text;
+  return Path{text.empty() ? "/" : text, is_deleted};
 }
 
 }  // namespace xfilter::guest::linux

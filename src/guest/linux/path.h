@@ -12,7 +12,12 @@
 
 namespace xfilter::guest::linux {
 
+struct Path {
+  std::string text;
+  bool is_deleted = false;  // unlinked meanwhile, or never linked (memfd)
+};
+
 // `path` is the address of a struct path.
-Result<std::string> read_path(const View& view, VirtAddr path);
+Result<Path> read_path(const View& view, VirtAddr path);
 
 }  // namespace xfilter::guest::linux

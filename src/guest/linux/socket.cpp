@@ -4,7 +4,7 @@
 namespace xfilter::guest::linux {
 namespace {
 
-constexpr std::uint16_t kAfInet = 2, kAfInet6 = 10;
+constexpr std::uint16_t kAfInet = 2, kAfInet6 = 10, kAfPacket = 17;
 
 Result<packet::IpAddress> read_v4(const View& view, VirtAddr at, kernel::Member member) {
   XF_TRY(raw, view.read<std::uint32_t>(at, member));
@@ -15,7 +15,38 @@ Result<packet::IpAddress> read_v6(const View& view, VirtAddr at, kernel::Member 
   return packet::IpAddress::v6(raw);
 }
 
+Result<SocketTuple> read_packet_socket(const View& view, VirtAddr at) {
+  const auto& layout = view.layout();
+  XF_TRY(family, view.read<std::uint16_t>(at, layout.sk_family));
+  if (family != kAfPacket)
+    return fail(Errc::guest_data_invalid, "sock {}: family {}, expected AF_PACKET", at, family);
+  SocketTuple tuple;
+  tuple.kind = SocketKind::packet;
+  tuple.at = at;
+  XF_TRY(ether_type, view.read<std::uint16_t>(at, layout.packet_sock_num));
+  tuple.local_port = __builtin_bswap16(ether_type);
+  XF_TRY(net, view.read_pointer(at, layout.sk_net));
+  tuple.net = net;
+  return tuple;
+}
+
 }  // namespace
+
+const char* to_string(SocketKind kind) {
+  switch (kind) {
+    case SocketKind::tcp:
+      return "tcp";
+    case SocketKind::udp:
+      return "udp";
+    case SocketKind::ping:
+      return "ping";
+    case SocketKind::raw:
+      return "raw";
+    case SocketKind::packet:
+      return "packet";
+  }
+  return "unknown";
+}
 
 const char* to_string(TcpState state) {
   switch (state) {
@@ -47,15 +78,17 @@ const char* to_string(TcpState state) {
   return "UNKNOWN";
 }
 
-Result<SocketTuple> read_tuple(const View& view, VirtAddr at) {
+Result<SocketTuple> read_tuple(const View& view, SocketKind kind, VirtAddr at) {
+  if (kind == SocketKind::packet) return read_packet_socket(view, at);
   const auto& layout = view.layout();
   SocketTuple tuple;
+  tuple.kind = kind;
   tuple.at = at;
   XF_TRY(family, view.read<std::uint16_t>(at, layout.sk_family));
   XF_TRY(state, view.read<std::uint8_t>(at, layout.sk_state));
   if ((family != kAfInet && family != kAfInet6) || state < 1 || state > 12)
     return fail(Errc::guest_data_invalid,
-                "sock {}: family {} and state {} are not a TCP or UDP socket's", at, family, state);
+                "sock {}: family {} and state {} are not an Internet socket's", at, family, state);
   tuple.state = static_cast<TcpState>(state);
   tuple.is_ipv6_socket = family == kAfInet6;
   XF_TRY(local_port, view.read<std::uint16_t>(at, layout.sk_num));
@@ -73,6 +106,24 @@ Result<SocketTuple> read_tuple(const View& view, VirtAddr at) {
                                       : read_v4(view, at, layout.sk_daddr));
   tuple.remote = remote;
   return tuple;
+}
+
+Result<TcpWindow> read_tcp_window(const View& view, VirtAddr sock) {
+  const auto& layout = view.layout();
+  TcpWindow window;
+  XF_TRY(snd_una, view.read<std::uint32_t>(sock, layout.tcp_snd_una));
+  window.snd_una = snd_una;
+  XF_TRY(snd_nxt, view.read<std::uint32_t>(sock, layout.tcp_snd_nxt));
+  window.snd_nxt = snd_nxt;
+  XF_TRY(write_seq, view.read<std::uint32_t>(sock, layout.tcp_write_seq));
+  window.write_seq = write_seq;
+  XF_TRY(rcv_nxt, view.read<std::uint32_t>(sock, layout.tcp_rcv_nxt));
+  window.rcv_nxt = rcv_nxt;
+  XF_TRY(max_window, view.read<std::uint32_t>(sock, layout.tcp_max_window));
+  window.max_window = max_window;
+  XF_TRY(window_clamp, view.read<std::uint32_t>(sock, layout.tcp_window_clamp));
+  window.window_clamp = window_clamp;
+  return window;
 }
 
 Result<VirtAddr> read_sock_of_file(const View& view, VirtAddr file) {

@@ -27,14 +27,26 @@ enum class TcpState : std::uint8_t {
 };
 const char* to_string(TcpState state);  // as ss and /proc/net/tcp readers spell it: "ESTABLISHED"
 
+enum class SocketKind : std::uint8_t {
+  tcp,
+  udp,
+  ping,  // SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6: sends echo requests with its identifier
+  raw,   // SOCK_RAW of AF_INET or AF_INET6: may send whatever it likes
+  packet,  // AF_PACKET: may send whatever it likes
+};
+
+const char* to_string(SocketKind kind);
+
 // What every entry of the socket tables has (struct sock_common).
 struct SocketTuple {
+  SocketKind kind = SocketKind::tcp;
   VirtAddr at;  // struct sock, inet_timewait_sock or request_sock, by `state`
   TcpState state = TcpState::close;
   bool is_ipv6_socket = false;  // AF_INET6; it can carry IPv4 (then the addresses are v4-mapped)
   packet::IpAddress local;      // unspecified (zeros) when bound to any
   packet::IpAddress remote;     // zeros when not connected
-  std::uint16_t local_port = 0;
+  std::uint16_t local_port =
+      0;  // ping: the identifier; raw: the IP protocol; packet: the EtherType
   std::uint16_t remote_port = 0;
   VirtAddr net;
   std::uint32_t hash = 0;
@@ -44,8 +56,20 @@ struct SocketTuple {
   bool is_full() const { return state != TcpState::time_wait && state != TcpState::new_syn_recv; }
 };
 
-// guest_data_invalid when it is neither AF_INET nor AF_INET6.
-Result<SocketTuple> read_tuple(const View& view, VirtAddr sock_common);
+// guest_data_invalid when its family is not one that sockets of this kind have.
+Result<SocketTuple> read_tuple(const View& view, SocketKind kind, VirtAddr sock_common);
+
+// Where a TCP connection stands (struct tcp_sock). Sequence numbers wrap.
+struct TcpWindow {
+  std::uint32_t snd_una = 0;       // first byte that the peer has not acknowledged
+  std::uint32_t snd_nxt = 0;       // next byte to send
+  std::uint32_t write_seq = 0;     // behind the last byte that the process wrote
+  std::uint32_t rcv_nxt = 0;       // next byte expected from the peer
+  std::uint32_t max_window = 0;    // largest window the peer ever offered
+  std::uint32_t window_clamp = 0;  // largest window we offer
+};
+// `sock` is a full TCP socket.
+Result<TcpWindow> read_tcp_window(const View& view, VirtAddr sock);
 
 struct SocketFile {
   std::uint32_t uid = 0;  // sk_uid: creator's, or the socket inode's after fchown

@@ -88,17 +88,39 @@ bool is_any(const IpAddress& address) {
 
 Result<void> sweep_table(const View& view, const Table& table, std::uint32_t bucket_size,
                          std::uint32_t head_offset, kernel::Member link, Budget& budget,
-                         const char* what, std::uint8_t protocol,
-                         const SocketTables::Visit& visit) {
+                         const char* what, SocketKind kind, const SocketTables::Visit& visit) {
   for (std::uint32_t i = 0; i <= table.mask; ++i) {
     const VirtAddr head = table.buckets + std::uint64_t{i} * bucket_size + head_offset;
     XF_CHECK(walk_chain(view, head, link, budget, what, [&](VirtAddr sock) -> Result<void> {
-      auto tuple = read_tuple(view, sock);
+      auto tuple = read_tuple(view, kind, sock);
       if (!tuple) return {};  // freed or reused while we came: not a socket any more
-      return visit(protocol, *tuple);
+      return visit(*tuple);
     }));
   }
   return {};
+}
+
+constexpr std::uint32_t kRawTableMask = 255;  // RAW_HTABLE_SIZE - 1, include/net/raw.h
+constexpr std::uint32_t kPingTableMask = 63;  // PING_HTABLE_SIZE - 1, include/net/ping.h
+
+// Raw sockets of all namespaces. IPv6 can be missing (a module elsewhere, or switched off).
+Result<void> sweep_raw(const View& view, Budget& budget, const SocketTables::Visit& visit) {
+  for (const char* name : {"raw_v4_hashinfo", "raw_v6_hashinfo"}) {
+    const auto hashinfo = view.profile().symbols.find(name);
+    if (!hashinfo) continue;
+    const auto& layout = view.layout();
+    const Table table{*hashinfo + layout.raw_hashinfo_ht.offset, kRawTableMask};
+    XF_CHECK(sweep_table(view, table, sizeof(std::uint64_t), 0, layout.sk_node, budget, "raw table",
+                         SocketKind::raw, visit));
+  }
+  return {};
+}
+
+Result<void> sweep_packet(const View& view, VirtAddr net, Budget& budget,
+                          const SocketTables::Visit& visit) {
+  const auto& layout = view.layout();
+  return sweep_table(view, Table{net + layout.net_packet_sklist.offset, 0}, 0, 0, layout.sk_node,
+                     budget, "packet sockets", SocketKind::packet, visit);
 }
 
 }  // namespace
@@ -171,7 +193,7 @@ Result<std::optional<SocketTuple>> SocketTables::find_tcp(VirtAddr net, const Fl
                           if (found) return {};
                           XF_TRY(stored, view_->read<std::uint32_t>(sock, view_->layout().sk_hash));
                           if (stored != hash) return {};
-                          auto tuple = read_tuple(*view_, sock);
+                          auto tuple = read_tuple(*view_, SocketKind::tcp, sock);
                           if (!tuple) return {};
                           if (tuple->net == net && tuple->local_port == flow.src_port &&
                               tuple->remote_port == flow.dst_port &&
@@ -197,7 +219,7 @@ Result<std::vector<SocketTuple>> SocketTables::find_udp(VirtAddr net, const Flow
   std::vector<SocketTuple> found;
   XF_CHECK(walk_chain(*view_, table.buckets + std::uint64_t{slot} * layout.udp_hslot_size,
                       layout.sk_node, budget, "udp hash chain", [&](VirtAddr sock) -> Result<void> {
-                        auto tuple = read_tuple(*view_, sock);
+                        auto tuple = read_tuple(*view_, SocketKind::udp, sock);
                         if (!tuple || tuple->net != net || tuple->local_port != flow.src_port)
                           return {};
                         if (!is_any(tuple->local) && !address_matches(tuple->local, flow.src))
@@ -214,18 +236,56 @@ Result<std::vector<SocketTuple>> SocketTables::find_udp(VirtAddr net, const Flow
   return found;
 }
 
+Result<std::vector<SocketTuple>> SocketTables::find_ping(VirtAddr net, const Flow& flow,
+                                                         Budget& budget) const {
+  const auto& layout = view_->layout();
+  XF_TRY(table, view_->profile().symbols.need("ping_table"));
+  XF_TRY(hash_mix, view_->read<std::uint32_t>(net, layout.net_hash_mix));
+  const std::uint32_t slot = (flow.src_port + hash_mix) & kPingTableMask;  // ping_hashfn()
+  const bool is_ipv6 = flow.src.family == IpAddress::Family::v6;
+  std::vector<SocketTuple> found;
+  XF_CHECK(walk_chain(
+      *view_, table + layout.ping_table_hash.offset + std::uint64_t{slot} * sizeof(std::uint64_t),
+      layout.sk_node, budget, "ping table", [&](VirtAddr sock) -> Result<void> {
+        auto tuple = read_tuple(*view_, SocketKind::ping, sock);
+        if (tuple && tuple->net == net && tuple->local_port == flow.src_port &&
+            tuple->is_ipv6_socket == is_ipv6 &&
+            (is_any(tuple->local) || address_matches(tuple->local, flow.src)))
+          found.push_back(*tuple);
+        return {};
+      }));
+  return found;
+}
+
+Result<std::vector<SocketTuple>> SocketTables::find_raw(VirtAddr net, Budget& budget) const {
+  std::vector<SocketTuple> found;
+  const auto keep = [&](const SocketTuple& tuple) -> Result<void> {
+    if (tuple.net == net) found.push_back(tuple);
+    return {};
+  };
+  XF_CHECK(sweep_raw(*view_, budget, keep));
+  XF_CHECK(sweep_packet(*view_, net, budget, keep));
+  return found;
+}
+
 Result<void> SocketTables::sweep(VirtAddr net, Budget& budget, const Visit& visit) const {
   const auto& layout = view_->layout();
   XF_TRY(established, ehash(*view_, net));
   XF_CHECK(sweep_table(*view_, established, layout.ehash_bucket_size, 0, layout.sk_nulls_node,
-                       budget, "tcp ehash", packet::protocol::tcp, visit));
+                       budget, "tcp ehash", SocketKind::tcp, visit));
   XF_TRY(listening, listeners(*view_, net));
   XF_CHECK(sweep_table(*view_, listening, layout.listen_bucket_size,
                        layout.listen_bucket_nulls_head.offset, layout.sk_nulls_node, budget,
-                       "tcp listeners", packet::protocol::tcp, visit));
+                       "tcp listeners", SocketKind::tcp, visit));
   XF_TRY(udp, udp_table(*view_, net));
-  return sweep_table(*view_, udp, layout.udp_hslot_size, 0, layout.sk_node, budget, "udp table",
-                     packet::protocol::udp, visit);
+  XF_CHECK(sweep_table(*view_, udp, layout.udp_hslot_size, 0, layout.sk_node, budget, "udp table",
+                       SocketKind::udp, visit));
+  XF_TRY(ping, view_->profile().symbols.need("ping_table"));
+  XF_CHECK(sweep_table(*view_, Table{ping + layout.ping_table_hash.offset, kPingTableMask},
+                       sizeof(std::uint64_t), 0, layout.sk_node, budget, "ping table",
+                       SocketKind::ping, visit));
+  XF_CHECK(sweep_raw(*view_, budget, visit));
+  return sweep_packet(*view_, net, budget, visit);
 }
 
 }  // namespace xfilter::guest::linux

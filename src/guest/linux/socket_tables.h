@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // guest/linux/socket_tables.h: finding sockets where the guest's kernel keeps them: the TCP
-// established table, the TCP listeners, the UDP table.
+// established table, the TCP listeners, the UDP table, those of ping, raw and packet sockets.
 //
 // The tables change while we read them. A chain that leads elsewhere than its bucket (an object was
 // moved) ends with what was found; callers check what they got by reading its tuple again.
@@ -38,8 +38,15 @@ class SocketTables {
   Result<std::vector<SocketTuple>> find_udp(VirtAddr net, const packet::Flow& flow,
                                             Budget& budget) const;
 
+  // Every ping socket of `net` that sends echo requests with the flow's identifier.
+  Result<std::vector<SocketTuple>> find_ping(VirtAddr net, const packet::Flow& flow,
+                                             Budget& budget) const;
+
+  // Every raw and packet socket of `net`.
+  Result<std::vector<SocketTuple>> find_raw(VirtAddr net, Budget& budget) const;
+
   // Every socket of the tables that `net` uses, also those of other namespaces that share them.
-  using Visit = std::function<Result<void>(std::uint8_t protocol, const SocketTuple&)>;
+  using Visit = std::function<Result<void>(const SocketTuple&)>;
   Result<void> sweep(VirtAddr net, Budget& budget, const Visit& visit) const;
 
  private:

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <array>
 
-#include "guest/linux/path.h"
-
 namespace xfilter::guest::linux {
 namespace {
 
@@ -41,12 +39,20 @@ Result<Task> read_task(const View& view, VirtAddr at) {
   task.signal = signal;
   XF_TRY(parent, view.read_pointer(at, layout.task_real_parent));
   task.real_parent = parent;
+  XF_TRY(cred, view.read_pointer(at, layout.task_cred));
+  task.cred = cred;
+  XF_TRY(cgroups, view.read_pointer(at, layout.task_cgroups));
+  task.cgroups = cgroups;
+  XF_TRY(nsproxy, view.read_pointer(at, layout.task_nsproxy));
+  task.nsproxy = nsproxy;
+  XF_TRY(thread_pid, view.read_pointer(at, layout.task_thread_pid));
+  task.thread_pid = thread_pid;
   return task;
 }
 
 Result<Cred> read_cred(const View& view, const Task& task) {
   const auto& layout = view.layout();
-  XF_TRY(cred, view.read_pointer(task.at, layout.task_cred));
+  const VirtAddr cred = task.cred;
   XF_TRY(uid, view.read<std::uint32_t>(cred, layout.cred_uid));
   XF_TRY(gid, view.read<std::uint32_t>(cred, layout.cred_gid));
   XF_TRY(euid, view.read<std::uint32_t>(cred, layout.cred_euid));
@@ -63,11 +69,19 @@ Result<std::int32_t> read_parent_pid(const View& view, const Task& task) {
   return view.read<std::int32_t>(task.real_parent, view.layout().task_tgid);
 }
 
-Result<std::string> read_exe(const View& view, const Task& task) {
-  if (!task.mm || task.is_kernel_thread) return std::string();
+Result<Path> read_exe(const View& view, const Task& task) {
+  if (!task.mm || task.is_kernel_thread) return Path();
   XF_TRY(file, view.read_pointer(task.mm, view.layout().mm_exe_file));
-  if (!file) return std::string();
+  if (!file) return Path();
   return read_path(view, file + view.layout().file_f_path.offset);
+}
+
+Result<std::optional<std::uint32_t>> read_audit_session(const View& view, const Task& task) {
+  constexpr std::uint32_t kNone = UINT32_MAX;  // AUDIT_SID_UNSET
+  if (!view.layout().task_sessionid) return std::nullopt;
+  XF_TRY(session, view.read<std::uint32_t>(task.at, *view.layout().task_sessionid));
+  if (session == kNone) return std::nullopt;
+  return session;
 }
 
 Result<std::vector<std::string>> read_cmdline(const View& view, const Task& task) {

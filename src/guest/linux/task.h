@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "guest/linux/path.h"
 #include "guest/linux/view.h"
 
 namespace xfilter::guest::linux {
@@ -26,6 +27,14 @@ struct Task {
   VirtAddr files;  // none: zombie
   VirtAddr signal;
   VirtAddr real_parent;
+  VirtAddr cred;
+  VirtAddr cgroups;     // struct css_set
+  VirtAddr nsproxy;     // none: it is ending
+  VirtAddr thread_pid;  // struct pid; none: it has ended
+
+  // The same task with the same program, user, parent and namespaces: what was read of it then is
+  // true now. Not of what a process may rewrite itself (its command line) or others of it (paths).
+  bool operator==(const Task&) const = default;
 };
 
 struct Cred {
@@ -37,7 +46,10 @@ Result<Cred> read_cred(const View& view, const Task& task);
 Result<std::int32_t> read_parent_pid(const View& view, const Task& task);  // tgid of real_parent
 
 // Path of the program; empty for kernel threads and zombies.
-Result<std::string> read_exe(const View& view, const Task& task);
+Result<Path> read_exe(const View& view, const Task& task);
+
+// The login session that the audit system counts; none without one.
+Result<std::optional<std::uint32_t>> read_audit_session(const View& view, const Task& task);
 
 // argv as the process's memory has it now: the process may have rewritten it. Bounded; pages that
 // the guest has not in memory end it. Empty for kernel threads.
@@ -45,14 +57,6 @@ Result<std::vector<std::string>> read_cmdline(const View& view, const Task& task
 
 // A moment in the VM's time; wide enough for any honest guest (pid_max is 4 million at most).
 inline constexpr std::uint64_t kMostTasks = 100'000;
-
-// The leader of every thread group, and of the idle task (pid 0) none.
-template <class Visit>
-Result<void> walk_processes(const View& view, Budget& budget, Visit visit) {
-  XF_TRY(init_task, view.profile().symbols.need("init_task"));
-  return walk_list(view, init_task + view.layout().task_tasks.offset, view.layout().task_tasks,
-                   budget, "task list", visit);
-}
 
 // Every thread of a group, the leader first.
 template <class Visit>

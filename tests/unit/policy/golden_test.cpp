@@ -95,7 +95,7 @@ model::Owner owner_of(const std::string& text) {
   model::Owner owner;
   model::Process process;
   const auto finish = [&] {
-    owner.processes.push_back(process);
+    owner.processes.push_back(std::make_shared<model::Process>(process));
     process = {};
   };
   std::istringstream words(text);
@@ -116,10 +116,10 @@ model::Owner owner_of(const std::string& text) {
     else if (key == "comm")
       process.comm = value;
     else if (key == "pid") {
-      process.pid = std::stoi(value);
+      process.id.pid = std::stoi(value);
       const auto at = value.find('@');
       if (at != std::string::npos)
-        process.start_boottime = std::chrono::nanoseconds(
+        process.id.start_boottime = std::chrono::nanoseconds(
             static_cast<std::int64_t>(std::stold(value.substr(at + 1)) * 1e9L));
     } else
       throw std::runtime_error("unknown fact " + word);

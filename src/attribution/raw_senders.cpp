@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "attribution/raw_senders.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "guest/linux/namespaces.h"
+
+namespace xfilter::attribution {
+
+using guest::VirtAddr;
+using model::ProcessRef;
+using namespace guest::linux;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::size_t kMostNets = 1'000;
+constexpr std::size_t kMostSenders = 64;  // a guest with more is told that it has too many
+
+constexpr std::array<std::string_view, 9> kDhcpClients = {
+    "/sbin/dhclient",
+    "/usr/sbin/dhclient",
+    "/sbin/dhcpcd",
+    "/usr/sbin/dhcpcd",
+    "/lib/systemd/systemd-networkd",
+    "/usr/lib/systemd/systemd-networkd",
+    "/usr/sbin/NetworkManager",
+    "/usr/bin/NetworkManager",
+    "/usr/libexec/nm-dhcp-helper",
+};
+
+}  // namespace
+
+Result<std::vector<RawSenders::Sender>> RawSenders::in(VirtAddr net, Budget& budget) {
+  if (by_net_.size() > kMostNets) by_net_.clear();
+  Seen& seen = by_net_[net.value];
+  if (Clock::now() - seen.looked > kFresh) XF_CHECK(look(net, seen, budget));
+  return seen.senders;
+}
+
+Result<void> RawSenders::look(VirtAddr net, Seen& seen, Budget& budget) {
+  XF_TRY(sockets, tables_.find_raw(net, budget));
+  const auto now = Clock::now();
+  std::erase_if(seen.senders, [&](const Sender& sender) {
+    return now - sender.seen > kRemembered ||
+           std::any_of(sockets.begin(), sockets.end(),
+                       [&](const SocketTuple& socket) { return socket.at == sender.socket.at; });
+  });
+  if (sockets.size() + seen.senders.size() > kMostSenders)
+    return fail(Errc::budget_exhausted, "{} raw and packet sockets, more than {}",
+                sockets.size() + seen.senders.size(), kMostSenders);
+  for (const SocketTuple& socket : sockets) {
+    bool is_dhcp_client = false;
+    XF_TRY(processes, holders_of(socket, is_dhcp_client, budget));
+    if (!is_dhcp_client) seen.senders.insert(seen.senders.begin(), {socket, processes, now});
+  }
+  seen.looked = now;
+  return {};
+}
+
+Result<std::vector<ProcessRef>> RawSenders::holders_of(const SocketTuple& socket,
+                                                       bool& all_are_dhcp_clients, Budget& budget) {
+  std::vector<ProcessRef> processes;
+  XF_TRY(file, read_socket_file(*view_, socket.at));
+  if (!file.file) return processes;
+  const HolderIndex::Found found = holders_->find(file.file, budget);
+  all_are_dhcp_clients = !found.holders.empty() && found.is_complete;
+  for (const Holder& holder : found.holders) {
+    XF_TRY(process, processes_->find(holder.process.at));
+    XF_TRY(is_client, is_dhcp_client(holder, *process));
+    all_are_dhcp_clients = all_are_dhcp_clients && is_client;
+    if (std::find(processes.begin(), processes.end(), process) == processes.end())
+      processes.push_back(std::move(process));
+  }
+  return processes;
+}
+
+// The path alone proves nothing in a mount namespace that somebody made for himself.
+Result<bool> RawSenders::is_dhcp_client(const Holder& holder, const model::Process& process) const {
+  if (process.exe_is_deleted ||
+      std::find(kDhcpClients.begin(), kDhcpClients.end(), process.exe) == kDhcpClients.end())
+    return false;
+  XF_TRY(init_task, view_->profile().symbols.need("init_task"));
+  XF_TRY(init, read_task(*view_, init_task));
+  XF_TRY(of_init, read_namespaces(*view_, init));
+  XF_TRY(of_holder, read_namespaces(*view_, holder.process));
+  return of_init.mnt == of_holder.mnt;
+}
+
+}  // namespace xfilter::attribution

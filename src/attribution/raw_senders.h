@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// attribution/raw_senders.h: who could write any packet they like: the holders of raw and packet
+// sockets.
+//
+// While there is one in a network namespace, a packet's tuple proves little: it could be forged. So
+// their presence lowers the confidence of everybody's packets, and they are named as alternatives.
+// They count for kRemembered after they were last seen: a forger need not keep its socket open.
+// DHCP clients hold a packet socket all their life; those that are known by their program's path,
+// in the guest's own mount namespace, do not count. Threads: one.
+// Cost: nothing within kFresh of the last look at a namespace; then the raw tables (3 pages) and
+// five reads for each such socket.
+#pragma once
+
+#include <chrono>
+#include <unordered_map>
+
+#include "attribution/holder_index.h"
+#include "attribution/process_table.h"
+#include "guest/linux/socket_tables.h"
+
+namespace xfilter::attribution {
+
+inline constexpr std::chrono::milliseconds kFresh{1};
+inline constexpr std::chrono::seconds kRemembered{10};
+
+class RawSenders {
+ public:
+  // Everything is borrowed.
+  RawSenders(const guest::linux::View& view, HolderIndex& holders, ProcessTable& processes)
+      : view_(&view), holders_(&holders), processes_(&processes), tables_(view) {}
+
+  struct Sender {
+    guest::linux::SocketTuple socket;
+    std::vector<model::ProcessRef> processes;  // empty: a socket that no process holds
+    std::chrono::steady_clock::time_point seen;
+  };
+  // Those of the namespace `net`, latest first. An error when it cannot be told who there is.
+  Result<std::vector<Sender>> in(guest::VirtAddr net, Budget& budget);
+
+ private:
+  struct Seen {
+    std::chrono::steady_clock::time_point looked{};
+    std::vector<Sender> senders;
+  };
+
+  Result<void> look(guest::VirtAddr net, Seen& seen, Budget& budget);
+  Result<std::vector<model::ProcessRef>> holders_of(const guest::linux::SocketTuple& socket,
+                                                    bool& all_are_dhcp_clients, Budget& budget);
+  Result<bool> is_dhcp_client(const guest::linux::Holder& holder,
+                              const model::Process& process) const;
+
+  const guest::linux::View* view_;
+  HolderIndex* holders_;
+  ProcessTable* processes_;
+  guest::linux::SocketTables tables_;
+  std::unordered_map<std::uint64_t, Seen> by_net_;
+};
+
+}  // namespace xfilter::attribution
