@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rule files. The input is the text; what is wrong in it is also told.
+#include "policy/parse.h"
+#include "tests/fuzz/expect.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace xfilter;
+  static const auto users =
+      policy::Users::parse("root:x:0:0\nalice:x:1000:1000\n", "users").value();
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto parsed = policy::parse(text, "fuzz.rules", &users);
+  if (!parsed) {
+    fuzz::expect(!parsed.error().empty(), "refused without a reason");
+    fuzz::expect(!policy::render(parsed.error()).empty(), "a reason without a text");
+    return 0;
+  }
+  packet::Packet packet;
+  packet.kind = packet::Kind::ip;
+  packet.flow = {packet::IpAddress::v4(0x0a000002),
+                 packet::IpAddress::v4(0x0a000001),
+                 packet::protocol::tcp,
+                 4711,
+                 25,
+                 0};
+  model::Owner owner{model::Confidence::exact, "", 1000, {}};
+  owner.processes.push_back({7, std::chrono::seconds(3), 1000, 1000, "spam", "/home/alice/spam"});
+  (void)parsed->decide(packet, owner);
+  (void)parsed->decide(packet, {});
+  return 0;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets: their tuples and files, look-ups in the hash tables, and the sweep of the tables.
+#include "guest/linux/socket.h"
+
+#include "guest/linux/socket_tables.h"
+#include "tests/fuzz/hostile_guest.h"
+#include "tests/fuzz/landmarks.h"
+
+namespace xfilter::fuzz {
+
+namespace {
+
+constexpr std::uint64_t kBudget = 5'000;
+constexpr std::uint64_t kBuckets = 3 * (1 << 24);  // of three tables; kLargestTable
+
+class SocketReader final : public Reader {
+ public:
+  explicit SocketReader(const guest::linux::View& view)
+      : view_(view), net_(guest::linux::init_net(view).value()), sockets_(sockets_of(view)) {}
+
+  std::size_t choices() const override { return 2 * sockets_.size() + 1; }
+  void read(std::size_t choice) override {
+    Budget budget(kBudget);
+    guest::linux::SocketTables tables(view_);
+    if (choice == 2 * sockets_.size()) {
+      std::uint64_t visits = 0;
+      (void)tables.sweep(net_, budget,
+                         [&](std::uint8_t, const guest::linux::SocketTuple&) -> Result<void> {
+                           ++visits;
+                           return {};
+                         });
+      expect(visits <= kBudget, "more sockets than steps");
+      return;
+    }
+    const Sighting& socket = sockets_[choice / 2];
+    if (choice % 2 == 0) {
+      (void)guest::linux::read_tuple(view_, socket.tuple.at);
+      const auto file = guest::linux::read_socket_file(view_, socket.tuple.at);
+      if (file && file->file) (void)guest::linux::read_file_references(view_, file->file);
+      return;
+    }
+    if (socket.protocol == packet::protocol::tcp) {
+      (void)tables.find_tcp(net_, flow_from(socket), budget);
+    } else {
+      const auto found = tables.find_udp(net_, flow_from(socket), budget);
+      expect(!found || found->size() <= kBudget, "more sockets than steps");
+    }
+  }
+
+ private:
+  const guest::linux::View& view_;
+  guest::VirtAddr net_;
+  std::vector<Sighting> sockets_;
+};
+
+}  // namespace
+
+// A step of a chain reads a tuple (nine reads); a bucket is a read.
+const std::uint64_t kMostSteps = 10 * kBudget + kBuckets;
+
+std::unique_ptr<Reader> open_reader(guest::memory::GuestMemory&, const guest::linux::View& view) {
+  return std::make_unique<SocketReader>(view);
+}
+
+}  // namespace xfilter::fuzz
