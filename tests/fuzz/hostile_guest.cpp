@@ -60,9 +60,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!input) return -1;
   Guest& guest = guest_of(input->image);
   auto patches = guest.places.patches_of(*input, guest.ram);
-  if (std::getenv("XFILTER_FUZZ_EXPLAIN") != nullptr) explain(*input, patches, guest.ram);
+  const bool is_explained = std::getenv("XFILTER_FUZZ_EXPLAIN") != nullptr;
+  if (is_explained) explain(*input, patches, guest.ram);
   guest.ram.begin(std::move(patches), kMostSteps);
   guest.reader->read(input->choice % guest.reader->choices());
+  if (is_explained) fmt::print(stderr, "{} steps of {}\n", guest.ram.steps(), kMostSteps);
   return 0;
 }
 

@@ -43,6 +43,7 @@ class HostileRam final : public guest::memory::Ram {
 
   // A step is a read, and each page that it copies. More than `most_steps` of them abort.
   void begin(std::vector<Patch> patches, std::uint64_t most_steps);
+  std::uint64_t steps() const { return steps_; }
 
   // Notes the words that are read (not swept) from now on, by page.
   using Words = std::map<std::uint64_t, std::set<std::uint16_t>>;  // page -> offsets in it
