@@ -68,7 +68,9 @@ template <class Visit>
 Result<void> walk_chain(const View& view, VirtAddr head, kernel::Member link, Budget& budget,
                         const char* what, Visit visit) {
   XF_TRY(node, view.space().read_pointer(head));
+  CircleCheck circle;
   while (node && (node.value & 1) == 0) {
+    if (circle.closes_at(node.value)) return fail(Errc::budget_exhausted, "{}: a circle", what);
     XF_CHECK(budget.spend(what));
     XF_CHECK(visit(node - link.offset));
     XF_TRY(next, view.space().read_pointer(node));

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/budget.h"
+#include "base/circle.h"
 #include "guest/kernel/profile.h"
 
 namespace xfilter::guest::linux {
@@ -36,13 +37,15 @@ class View {
 };
 
 // Visits the objects of a circular list_head list; `head` is the head's address, `link` the
-// list_head's place in the object. Ends at the head, when visit returns an error, or with the
-// budget.
+// list_head's place in the object. Ends at the head, when visit returns an error, when the list
+// closes anywhere but at its head (budget_exhausted), or with the budget.
 template <class Visit>
 Result<void> walk_list(const View& view, VirtAddr head, kernel::Member link, Budget& budget,
                        const char* what, Visit visit) {
   XF_TRY(at, view.space().read_pointer(head));
+  CircleCheck circle;
   while (at != head) {
+    if (circle.closes_at(at.value)) return fail(Errc::budget_exhausted, "{}: a circle", what);
     XF_CHECK(budget.spend(what));
     XF_CHECK(visit(at - link.offset));
     XF_TRY(next, view.space().read_pointer(at));
