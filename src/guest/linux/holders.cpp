@@ -51,8 +51,14 @@ class Walk {
     if (!files || !seen_.emplace(files.value, process.at.value).second) return;
     const auto [found, is_new] = slots_.try_emplace(files.value);
     if (is_new) found->second = read_socket_slots(files);
-    for (const Slot& slot : found->second)
+    for (const Slot& slot : found->second) {
+      // A step for each: many processes that share one large table are many more holders than slots.
+      if (!budget_.spend("holders")) {
+        holders_.is_complete = false;
+        return;
+      }
       holders_.all.push_back({slot.file, slot.fd, files, thread, process});
+    }
   }
 
   std::vector<Slot> read_socket_slots(VirtAddr files) {
