@@ -22,14 +22,15 @@ constexpr std::size_t kMostRemembered = 100'000;     // files; beyond it the nex
 
 HolderIndex::Found HolderIndex::find(VirtAddr file, Budget& budget) {
   if (const auto known = by_file_.find(file.value); known != by_file_.end()) {
+    XF_CHECK(budget.spend("known holders", known->second.size()));
     known->second = verified(known->second);
-    if (accounts_for_all(known->second, file)) {
+    if (accounts_for_all(known->second, file, budget)) {
       note_use(known->second);
       return Found{known->second, true};
     }
   }
   std::vector<Holder> nearby = find_in_recent_tables(file, budget);
-  if (accounts_for_all(nearby, file)) {
+  if (accounts_for_all(nearby, file, budget)) {
     note_use(nearby);
     by_file_[file.value] = nearby;
     return Found{std::move(nearby), true};
@@ -64,17 +65,19 @@ std::vector<Holder> HolderIndex::verified(const std::vector<Holder>& remembered)
 // equal there is no other slot; and when all users of a table are threads of the process that we
 // know, nobody else shares the table. Both counts only err upwards (a reference in flight), which
 // costs a walk.
-bool HolderIndex::accounts_for_all(const std::vector<Holder>& holders, VirtAddr file) const {
+bool HolderIndex::accounts_for_all(const std::vector<Holder>& holders, VirtAddr file,
+                                   Budget& budget) const {
   if (holders.empty()) return false;
   auto references = read_file_references(*view_, file);
   if (!references || *references != holders.size()) return false;
   std::set<std::uint64_t> tables;
   return std::all_of(holders.begin(), holders.end(), [&](const Holder& holder) {
-    return !tables.insert(holder.files_struct.value).second || is_used_by_process_alone(holder);
+    return !tables.insert(holder.files_struct.value).second ||
+           is_used_by_process_alone(holder, budget);
   });
 }
 
-bool HolderIndex::is_used_by_process_alone(const Holder& holder) const {
+bool HolderIndex::is_used_by_process_alone(const Holder& holder, Budget& budget) const {
   auto users = view_->read<std::int32_t>(holder.files_struct, view_->layout().files_count);
   auto threads =
       view_->read<std::int32_t>(holder.process.signal, view_->layout().signal_nr_threads);
@@ -82,13 +85,14 @@ bool HolderIndex::is_used_by_process_alone(const Holder& holder) const {
   if (*users == 1) return true;  // the thread we know
   // Threads can have tables of their own; those that use this one must be all of its users.
   std::int32_t own = 0;
-  Budget budget(kMostThreadsCounted);
-  auto counted = walk_threads(*view_, holder.process, budget, [&](VirtAddr thread) -> Result<void> {
-    XF_TRY(files, view_->read_pointer(thread, view_->layout().task_files));
-    own += files == holder.files_struct ? 1 : 0;
-    return {};
-  });
-  return counted && own == *users;
+  Budget counting(kMostThreadsCounted);
+  auto counted =
+      walk_threads(*view_, holder.process, counting, [&](VirtAddr thread) -> Result<void> {
+        XF_TRY(files, view_->read_pointer(thread, view_->layout().task_files));
+        own += files == holder.files_struct ? 1 : 0;
+        return {};
+      });
+  return budget.spend("threads of holders", counting.spent()) && counted && own == *users;
 }
 
 std::vector<Holder> HolderIndex::find_in_recent_tables(VirtAddr file, Budget& budget) const {

@@ -35,8 +35,9 @@ class HolderIndex {
 
   std::vector<Holder> verified(const std::vector<Holder>& remembered) const;
   bool is_still_held(const Holder& holder) const;
-  bool accounts_for_all(const std::vector<Holder>& holders, guest::VirtAddr file) const;
-  bool is_used_by_process_alone(const Holder& holder) const;
+  bool accounts_for_all(const std::vector<Holder>& holders, guest::VirtAddr file,
+                        Budget& budget) const;
+  bool is_used_by_process_alone(const Holder& holder, Budget& budget) const;
   std::vector<Holder> find_in_recent_tables(guest::VirtAddr file, Budget& budget) const;
   void note_use(const std::vector<Holder>& holders);
   bool walk(guest::linux::Search search, Budget& budget);
