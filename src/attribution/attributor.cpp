@@ -219,7 +219,7 @@ Result<Owner> Attributor::owner_of(const SocketTuple& tuple, Budget& budget) {
     return orphan;
   }
   const HolderIndex::Found found = holders_.find(before.file, budget);
-  XF_TRY(processes, processes_of(found.holders));
+  XF_TRY(processes, processes_of(found.holders, budget));
 
   begin_lookup_();
   XF_TRY(tuple_after, read_tuple(*view_, tuple.kind, tuple.at));
@@ -241,14 +241,15 @@ Result<Owner> Attributor::owner_of(const SocketTuple& tuple, Budget& budget) {
   return owner;
 }
 
-Result<std::vector<ProcessRef>> Attributor::processes_of(const std::vector<Holder>& holders) {
+Result<std::vector<ProcessRef>> Attributor::processes_of(const std::vector<Holder>& holders,
+                                                        Budget& budget) {
   std::vector<ProcessRef> processes;
   std::set<std::uint64_t> seen;
   for (const Holder& holder : holders) {
     if (!seen.insert(holder.process.at.value).second) continue;
     if (seen.size() > kMostProcesses)
       return fail(Errc::budget_exhausted, "more than {} processes hold the socket", kMostProcesses);
-    XF_TRY(process, processes_.find(holder.process.at));
+    XF_TRY(process, processes_.find(holder.process.at, budget));
     add_missing(processes, {process});
   }
   return processes;

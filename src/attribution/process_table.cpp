@@ -18,6 +18,8 @@ using namespace guest::linux;
 namespace {
 
 constexpr std::size_t kMostKnown = 4'000;
+// Usually a hundred reads, for a long line of ancestors with long paths some thousand.
+constexpr std::uint64_t kStepsPerProcess = 500;
 constexpr std::size_t kMostDescents = 50'000;
 constexpr std::chrono::seconds kRound{1};    // a choice: what daemonises within it escapes
 constexpr std::size_t kObservedAtOnce = 16;  // packets wait meanwhile: some 100 us
@@ -25,10 +27,12 @@ constexpr std::size_t kMostAncestors = 64;   // as many as read_process() follow
 
 }  // namespace
 
-Result<ProcessRef> ProcessTable::find(VirtAddr leader) {
+Result<ProcessRef> ProcessTable::find(VirtAddr leader, Budget& budget) {
+  XF_CHECK(budget.spend("owners"));
   XF_TRY(task, read_task(*view_, leader));
   const auto known = known_.find(leader.value);
   if (known != known_.end() && known->second.task == task) return known->second.facts;
+  XF_CHECK(budget.spend("owners", kStepsPerProcess));
   XF_TRY(process, read_process(*view_, task));
   remember(process);
   process.parents = ancestors_of(process.id);
@@ -94,7 +98,8 @@ void ProcessTable::observe() {
     if (!task || task->is_kernel_thread) continue;
     const auto known = descents_.find({task->pid, task->start_boottime});
     if (known != descents_.end() && known->second.comm == task->comm) continue;
-    (void)find(leader);  // it may have ended meanwhile
+    Budget budget(2 * kStepsPerProcess);
+    (void)find(leader, budget);  // it may have ended meanwhile
   }
 }
 

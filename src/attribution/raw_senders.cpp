@@ -68,7 +68,7 @@ Result<std::vector<ProcessRef>> RawSenders::holders_of(const SocketTuple& socket
   const HolderIndex::Found found = holders_->find(file.file, budget);
   all_are_dhcp_clients = !found.holders.empty() && found.is_complete;
   for (const Holder& holder : found.holders) {
-    XF_TRY(process, processes_->find(holder.process.at));
+    XF_TRY(process, processes_->find(holder.process.at, budget));
     XF_TRY(is_client, is_dhcp_client(holder, *process));
     all_are_dhcp_clients = all_are_dhcp_clients && is_client;
     if (std::find(processes.begin(), processes.end(), process) == processes.end())
