@@ -5,6 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/budget.h"
+
 namespace xfilter::guest::kernel {
 namespace {
 
@@ -18,6 +20,9 @@ constexpr std::uint64_t kKernelMap = 0xffff'ffff'8000'0000;  // __START_KERNEL_m
 constexpr std::uint64_t kLargestImage = 256 << 20;           // a guess
 constexpr std::size_t kMostCandidates = 16;        // of the trampoline; honest guests have one
 constexpr std::uint64_t kSmallestImage = 8 << 20;  // a guess; Debian's are 36-54 MiB
+// Places that have the shape of a kernel's table at which a split is tried; honest guests have one
+// or two. Each can cost reading 512 tables below it.
+constexpr std::uint64_t kMostSplits = 64;
 
 std::optional<Table> read_table(const GuestMemory& memory, PhysAddr at) {
   Table table;
@@ -116,7 +121,8 @@ std::vector<std::uint64_t> trampoline_candidates(const GuestMemory& memory) {
 // Whatever the split, it moves pages by whole MiB, so the table can only be at offsets that are
 // equal to its address modulo 1 MiB. Each that has the right shape proposes a split; the page
 // tables below it confirm.
-std::optional<KernelImage> find_split(GuestMemory& memory, std::uint64_t last_entry) {
+std::optional<KernelImage> find_split(GuestMemory& memory, std::uint64_t last_entry,
+                                      Budget& budget) {
   const PhysAddr target = entry::address(last_entry);
   if (target.value < kHighRam) return std::nullopt;
   constexpr std::uint64_t kStep = 1 << 20;
@@ -127,6 +133,7 @@ std::optional<KernelImage> find_split(GuestMemory& memory, std::uint64_t last_en
     Table table;
     if (!ram.sweep(at, std::as_writable_bytes(std::span(table)))) continue;
     if (!looks_like_level3_kernel_pgt(table) && !looks_like_level4_kernel_pgt(table)) continue;
+    if (!budget.spend("splits of RAM")) break;
     memory.set_low_size(at - high_offset);
     if (auto image = image_behind(memory, last_entry)) return image;
   }
@@ -144,8 +151,9 @@ Result<KernelImage> find_kernel_image(GuestMemory& memory) {
   const auto candidates = trampoline_candidates(memory);
   for (const std::uint64_t last_entry : candidates)
     if (auto image = image_behind(memory, last_entry)) return *image;
+  Budget splits(kMostSplits);
   for (const std::uint64_t last_entry : candidates)
-    if (auto image = find_split(memory, last_entry)) return *image;
+    if (auto image = find_split(memory, last_entry, splits)) return *image;
   return fail(
       Errc::guest_kernel_not_found,
       "no Linux x86-64 kernel in the guest's memory: none of the {} candidate page tables in the "
