@@ -90,6 +90,7 @@ bool has_token_index_at(Bytes image, const TokenTable& table, std::size_t at) {
 
 struct Names {
   std::size_t begin = 0;     // offset of the first name in the image
+  std::size_t end = 0;       // behind the last
   std::uint32_t count = 0;   // num_syms
   std::size_t count_at = 0;  // offset of num_syms
 };
@@ -155,6 +156,8 @@ std::optional<Names> names_before(Bytes image, const Markers& markers, const Tab
   const std::size_t last_group = marker(full_groups);
   constexpr std::size_t kLongestTail = kNamesPerMarker * 128 + 16;
   if (markers.begin < last_group + kLongestTail) return std::nullopt;
+  constexpr std::size_t kPlacesPerStep = 8;
+  if (!budget.spend("kallsyms num_syms", kLongestTail / 4 / kPlacesPerStep)) return std::nullopt;
   const std::size_t first = (markers.begin - last_group - kLongestTail) & ~std::size_t{3};
   for (std::size_t at = first; at + 8 <= markers.begin - last_group; at += 4) {
     const auto count = load<std::uint32_t>(image, at);
@@ -166,7 +169,7 @@ std::optional<Names> names_before(Bytes image, const Markers& markers, const Tab
     if (skip_names(image, names, kNamesPerMarker) != names + marker(1)) continue;
     const auto end = skip_names(image, names + last_group, *count - full_groups * kNamesPerMarker);
     if (!end || align_up(*end, layout.alignment) != markers.begin) continue;
-    return Names{names, *count, at};
+    return Names{names, *end, *count, at};
   }
   return std::nullopt;
 }
@@ -182,7 +185,8 @@ std::optional<Names> find_names(Bytes image, const TokenTable& table, const Tabl
   // where the markers can end is tried, and must agree with the number of symbols found before
   // them.
   const std::size_t furthest = std::min(table.begin, 3 * kMostSymbols);
-  for (std::size_t gap = layout.alignment; gap < furthest; gap += layout.alignment) {
+  for (std::size_t gap = layout.alignment; gap < furthest && budget.left() > 0;
+       gap += layout.alignment) {
     const auto markers = markers_ending_at(image, table.begin - gap, budget);
     if (!markers || gap <= 3 * kNamesPerMarker * (markers->count() - 1)) continue;
     const auto names = names_before(image, *markers, layout, budget);
@@ -298,7 +302,8 @@ Result<Symbols> read_kallsyms(const memory::GuestMemory& memory, const KernelIma
   Budget budget(kMostSteps);
   std::size_t digits_seen = 0;
   const auto* text = reinterpret_cast<const char*>(image.data());
-  for (std::size_t from = 0; from < image.size() && digits_seen < kMostTables;) {
+  for (std::size_t from = 0;
+       from < image.size() && digits_seen < kMostTables && budget.left() > 0;) {
     const void* found = memmem(text + from, image.size() - from, kDigits, sizeof kDigits);
     if (found == nullptr) break;
     const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - text);
@@ -312,6 +317,8 @@ Result<Symbols> read_kallsyms(const memory::GuestMemory& memory, const KernelIma
       if (!has_token_index_at(image, *table, token_index)) continue;
       const auto names = find_names(image, *table, layout, budget);
       if (!names) continue;
+      // Addresses and names are all read before `_text` says whether they are any.
+      if (!budget.spend("kallsyms symbols", names->count + (names->end - names->begin))) break;
       const std::size_t token_index_end = token_index + kTokens * 2;
       const auto addresses = read_addresses(image, where, layout, *names, token_index_end);
       if (addresses.empty()) continue;
@@ -320,7 +327,8 @@ Result<Symbols> read_kallsyms(const memory::GuestMemory& memory, const KernelIma
       if (symbols.find("_text") != where.text) continue;
       const std::size_t offsets = std::size_t{names->count} * 4 + 64;
       note_use(memory, where,
-               layout.offsets_come_first ? names->count_at - offsets : names->count_at,
+               layout.offsets_come_first ? names->count_at - std::min(names->count_at, offsets)
+                                         : names->count_at,
                layout.offsets_come_first ? token_index_end
                                          : std::min(image.size(), token_index_end + offsets));
       return symbols;
