@@ -33,6 +33,10 @@ constexpr std::uint16_t kMagic = 0xeb9f;
 constexpr std::uint32_t kTypeHeader = 12;
 constexpr std::uint32_t kMemberSize = 12;
 constexpr int kDeepest = 16;  // nesting of anonymous members and of typedefs
+// Members that a look-up may pass: task_struct has 270. Anonymous members of one type in another,
+// 16 deep, would otherwise be any power of two.
+constexpr std::uint64_t kMostMembers = 100'000;
+constexpr std::size_t kLongestName = 1024;  // twice the kernel's KSYM_NAME_LEN
 
 std::uint32_t kind_of(std::uint32_t info) {
   return (info >> 24) & 0x1f;
@@ -124,7 +128,7 @@ Result<Btf> Btf::parse(std::vector<std::byte> blob) {
 std::string_view Btf::name_at(std::uint32_t offset) const {
   if (offset >= strings_.size()) return {};
   const auto* text = reinterpret_cast<const char*>(strings_.data()) + offset;
-  return {text, strnlen(text, strings_.size() - offset)};
+  return {text, strnlen(text, std::min(strings_.size() - offset, kLongestName))};
 }
 
 const Btf::Type* Btf::resolved(std::uint32_t id) const {
@@ -166,12 +170,14 @@ std::uint32_t Btf::size_of(std::uint32_t id, int depth) const {
   }
 }
 
-std::optional<Btf::Member> Btf::find_in(const Type& type, std::string_view path, int depth) const {
+std::optional<Btf::Member> Btf::find_in(const Type& type, std::string_view path, int depth,
+                                        Budget& budget) const {
   if (depth > kDeepest || (kind_of(type.info) != kStruct && kind_of(type.info) != kUnion))
     return std::nullopt;
   const auto dot = path.find('.');
   const auto first = path.substr(0, dot);
   for (std::uint32_t i = 0; i < vlen_of(type.info); ++i) {
+    if (!budget.spend("BTF members")) return std::nullopt;
     const std::size_t at = type.data + std::size_t{i} * kMemberSize;
     const auto name = name_at(load<std::uint32_t>(blob_, at).value_or(0));
     const std::uint32_t member_type = load<std::uint32_t>(blob_, at + 4).value_or(0);
@@ -183,7 +189,7 @@ std::optional<Btf::Member> Btf::find_in(const Type& type, std::string_view path,
     if (name != first && !name.empty()) continue;
     const Type* inner = resolved(member_type);
     if (inner == nullptr) continue;
-    auto found = find_in(*inner, name.empty() ? path : path.substr(dot + 1), depth + 1);
+    auto found = find_in(*inner, name.empty() ? path : path.substr(dot + 1), depth + 1, budget);
     if (found) return Member{offset + found->offset, found->size};
     if (!name.empty()) return std::nullopt;
   }
@@ -193,7 +199,8 @@ std::optional<Btf::Member> Btf::find_in(const Type& type, std::string_view path,
 std::optional<Btf::Member> Btf::find_member(std::string_view type, std::string_view path) const {
   const auto found = structs_.find(type);
   if (found == structs_.end()) return std::nullopt;
-  return find_in(types_[found->second], path, 0);
+  Budget budget(kMostMembers);
+  return find_in(types_[found->second], path, 0, budget);
 }
 
 std::optional<std::uint32_t> Btf::find_size(std::string_view type) const {

@@ -4,7 +4,7 @@
 // Source: Documentation/bpf/btf.rst. The blob lies between __start_BTF and __stop_BTF.
 // Input:   guest memory, hostile: every id, offset and chain is checked; anonymous members and
 // typedefs
-//          are followed to a fixed depth.
+//          are followed to a fixed depth, and a look-up has a budget.
 // Cost:    parsing is one pass over the types (77,000-118,000: 2-4 ms); a look-up is linear in the
 //          members of the struct it names.
 #pragma once
@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/budget.h"
 #include "base/bytes.h"
 #include "base/result.h"
 
@@ -46,7 +47,8 @@ class Btf {
 
   std::string_view name_at(std::uint32_t offset) const;
   const Type* resolved(std::uint32_t id) const;
-  std::optional<Member> find_in(const Type& type, std::string_view path, int depth) const;
+  std::optional<Member> find_in(const Type& type, std::string_view path, int depth,
+                                Budget& budget) const;
   std::uint32_t size_of(std::uint32_t id, int depth) const;
 
   std::vector<std::byte> blob_;
