@@ -8,7 +8,7 @@ namespace xfilter::fuzz {
 
 // 256 pages of the first MiB; each candidate's tables, all 512 slots split; a sweep of 512 MiB for
 // each candidate, with some places that look like a table.
-const std::uint64_t kMostSteps = 100'000;
+const std::uint64_t kMostSteps = 120'000;
 
 namespace {
 

@@ -11,7 +11,6 @@ namespace xfilter::fuzz {
 namespace {
 
 constexpr std::uint64_t kBudget = 5'000;
-constexpr std::uint64_t kBuckets = 3 * (1 << 24);  // of three tables; kLargestTable
 
 class SocketReader final : public Reader {
  public:
@@ -55,8 +54,8 @@ class SocketReader final : public Reader {
 
 }  // namespace
 
-// A step of a chain reads a tuple (nine reads); a bucket is a read.
-const std::uint64_t kMostSteps = 10 * kBudget + kBuckets;
+// A step of a chain reads a tuple (nine reads), a step of a table a page of buckets.
+const std::uint64_t kMostSteps = (10 + 512) * kBudget;
 
 std::unique_ptr<Reader> open_reader(guest::memory::GuestMemory&, const guest::linux::View& view) {
   return std::make_unique<SocketReader>(view);
