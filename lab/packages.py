@@ -133,6 +133,16 @@ def kernels() -> dict[str, dict]:
         return tomllib.load(file)
 
 
+def kernels_for_all_tests() -> list[str]:
+    return [name for name, entry in kernels().items() if entry.get("all_tests")]
+
+
+def _kernel_parts(apt: Apt, package: str) -> list[str]:
+    """The packages of a kernel's that this one depends on: 'linux-image-6.1.0-50-cloud-amd64' and its like."""
+    depends = re.findall(r"Depends: (linux-(?:image|binary|modules)-\S+-amd64)$", apt.run("apt-cache", "depends", package), re.M)
+    return list(dict.fromkeys(depends))
+
+
 def kernel(name: str) -> pathlib.Path:
     """A folder with vmlinuz and lib/modules of one of lab/kernels.toml."""
     entry = kernels()[name]
@@ -140,13 +150,13 @@ def kernel(name: str) -> pathlib.Path:
     def build(partial):
         apt = Apt(entry["suite"])
         apt.update()
-        # The package named is a metapackage: the kernel is what it depends on.
-        depends = re.findall(r"linux-image-[^\s,]*-amd64", apt.run("apt-cache", "depends", entry["package"]))
-        package = next(p for p in depends if p != entry["package"])
-        apt.unpack(package, partial)
-        version = next((partial / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-")
-        (partial / "boot" / f"vmlinuz-{version}").rename(partial / "vmlinuz")
-        modules = partial / "usr/lib/modules" if (partial / "usr/lib/modules").exists() else partial / "lib/modules"
+        # The package named is a metapackage: the kernel is what it depends on, in one package or in several.
+        image = next(p for p in _kernel_parts(apt, entry["package"]) if p != entry["package"] and "-image-" in p)
+        for package in {image, *_kernel_parts(apt, image)}:
+            apt.unpack(package, partial)
+        modules = next(folder for folder in (partial / "usr/lib/modules", partial / "lib/modules") if folder.exists())
+        version = next(modules.iterdir()).name
+        next(path for path in partial.rglob("vmlinuz*") if path.is_file()).rename(partial / "vmlinuz")
         modules.rename(partial / "modules")
         (partial / "version").write_text(version)
 

@@ -83,6 +83,7 @@ Attributor::Attributor(const View& view, std::function<void()> begin_lookup)
     : view_(&view),
       begin_lookup_(std::move(begin_lookup)),
       tables_(view),
+      conntrack_(view),
       holders_(view),
       processes_(view),
       raw_senders_(view, holders_, processes_) {}
@@ -105,19 +106,55 @@ void Attributor::observe_processes() {
 Result<Owner> Attributor::attribute_ip(const Packet& packet, Budget& budget) {
   XF_TRY(init, init_net(*view_));
   XF_TRY(explanation, explain(init, packet));
+  // A socket with just this tuple. One that only has the port may have it by chance: NAT gives
+  // containers' packets the guest's address, and ports that its own sockets use.
+  if (explanation && explanation->has_whole_tuple) return owner_of(*explanation, budget);
+
+  XF_TRY(behind_nat, sender_behind_nat(packet, budget));
+  if (behind_nat) return std::move(*behind_nat);
   if (explanation) return owner_of(*explanation, budget);
 
-  // Not the guest's own namespace: one whose packets are forwarded as they are.
+  XF_TRY(forwarded, find_in_namespaces(packet, budget));
+  if (forwarded) return std::move(*forwarded);
+  return unexplained(packet, budget);
+}
+
+// The owner by the tuple that the packet had before the guest's NAT; none when it had no other.
+Result<std::optional<Owner>> Attributor::sender_behind_nat(const Packet& packet, Budget& budget) {
+  const std::uint8_t protocol = packet.flow.protocol;
+  const bool is_tracked =
+      protocol == packet::protocol::tcp || protocol == packet::protocol::udp ||
+      ((protocol == packet::protocol::icmp || protocol == packet::protocol::icmpv6) &&
+       kernel_reply(packet) == nullptr);
+  if (!is_tracked) return std::nullopt;
+  Budget chain(kLongestChain);
+  XF_TRY(original, conntrack_.before_nat(packet.flow, chain));
+  if (!original || *original == packet.flow) return std::nullopt;
+
+  Packet as_sent = packet;
+  as_sent.flow = *original;
+  XF_TRY(init, init_net(*view_));
+  XF_TRY(local, explain(init, as_sent));
+  if (local) return owner_of(*local, budget);
+  XF_TRY(found, find_in_namespaces(as_sent, budget));
+  if (found) return found;
+  return unknown_owner(fmt::format("{} before the guest's NAT: no socket has this tuple",
+                                   packet::to_string(*original)));
+}
+
+// The owner in another network namespace than the guest's first, whose packets it forwards.
+Result<std::optional<Owner>> Attributor::find_in_namespaces(const Packet& packet, Budget& budget) {
+  XF_TRY(init, init_net(*view_));
   XF_TRY(nets, walk_nets(*view_, Budget(kMostNets)));
   for (const Net& net : nets) {
     if (net.at == init) continue;
-    XF_TRY(forwarded, explain(net.at, packet));
-    if (!forwarded) continue;
-    XF_TRY(owner, owner_of(*forwarded, budget));
+    XF_TRY(explanation, explain(net.at, packet));
+    if (!explanation) continue;
+    XF_TRY(owner, owner_of(*explanation, budget));
     lower_by_raw_senders(owner, init, budget);  // it passes there
     return owner;
   }
-  return unexplained(packet, budget);
+  return std::nullopt;
 }
 
 Result<std::optional<Attributor::Explanation>> Attributor::explain(VirtAddr net,
@@ -170,7 +207,7 @@ Result<std::optional<Attributor::Explanation>> Attributor::explain_udp(VirtAddr 
       std::any_of(bound.begin(), bound.end(), [](const auto& s) { return s.remote_port != 0; });
   if (!has_connected)
     return Explanation{std::move(bound), Confidence::inferred,
-                       "the socket is not connected: others could have sent this"};
+                       "the socket is not connected: others could have sent this", false};
   std::erase_if(bound, [](const SocketTuple& socket) { return socket.remote_port == 0; });
   return Explanation{std::move(bound), Confidence::exact, ""};
 }
@@ -180,7 +217,7 @@ Result<std::optional<Attributor::Explanation>> Attributor::explain_ping(VirtAddr
   Budget chain(kLongestChain);
   XF_TRY(pinging, tables_.find_ping(net, flow, chain));
   if (pinging.empty()) return std::nullopt;
-  return Explanation{std::move(pinging), Confidence::exact, ""};
+  return Explanation{std::move(pinging), Confidence::exact, "", false};
 }
 
 Result<Owner> Attributor::owner_of(const Explanation& explanation, Budget& budget) {
@@ -242,7 +279,7 @@ Result<Owner> Attributor::owner_of(const SocketTuple& tuple, Budget& budget) {
 }
 
 Result<std::vector<ProcessRef>> Attributor::processes_of(const std::vector<Holder>& holders,
-                                                        Budget& budget) {
+                                                         Budget& budget) {
   std::vector<ProcessRef> processes;
   std::set<std::uint64_t> seen;
   for (const Holder& holder : holders) {

@@ -16,6 +16,7 @@
 #include "attribution/holder_index.h"
 #include "attribution/process_table.h"
 #include "attribution/raw_senders.h"
+#include "guest/linux/conntrack.h"
 #include "guest/linux/socket_tables.h"
 #include "model/owner.h"
 #include "packet/parse.h"
@@ -44,10 +45,15 @@ class Attributor {
   struct Explanation {
     std::vector<guest::linux::SocketTuple> sockets;
     model::Confidence best = model::Confidence::exact;
-    std::string reason;  // why not better
+    std::string reason;           // why not better
+    bool has_whole_tuple = true;  // not just the port
   };
 
   Result<model::Owner> attribute_ip(const packet::Packet& packet, Budget& budget);
+  Result<std::optional<model::Owner>> sender_behind_nat(const packet::Packet& packet,
+                                                        Budget& budget);
+  Result<std::optional<model::Owner>> find_in_namespaces(const packet::Packet& packet,
+                                                         Budget& budget);
   Result<std::optional<Explanation>> explain(guest::VirtAddr net, const packet::Packet& packet);
   Result<std::optional<Explanation>> explain_tcp(guest::VirtAddr net, const packet::Packet& packet);
   Result<std::optional<Explanation>> explain_udp(guest::VirtAddr net, const packet::Flow& flow);
@@ -63,6 +69,7 @@ class Attributor {
   const guest::linux::View* view_;
   std::function<void()> begin_lookup_;
   guest::linux::SocketTables tables_;
+  guest::linux::Conntrack conntrack_;
   HolderIndex holders_;
   ProcessTable processes_;
   RawSenders raw_senders_;

@@ -21,8 +21,8 @@ constexpr std::size_t kMostRemembered = 100'000;     // files; beyond it the nex
 }  // namespace
 
 HolderIndex::Found HolderIndex::find(VirtAddr file, Budget& budget) {
-  if (const auto known = by_file_.find(file.value); known != by_file_.end()) {
-    XF_CHECK(budget.spend("known holders", known->second.size()));
+  const auto known = by_file_.find(file.value);
+  if (known != by_file_.end() && budget.spend("known holders", known->second.size())) {
     known->second = verified(known->second);
     if (accounts_for_all(known->second, file, budget)) {
       note_use(known->second);
@@ -37,7 +37,8 @@ HolderIndex::Found HolderIndex::find(VirtAddr file, Budget& budget) {
   }
   // Few processes hide from the list of tasks; to look for them costs as much again.
   bool is_complete = walk(Search::task_list, budget);
-  if (!accounts_for_all(by_file_[file.value], file)) is_complete = walk(Search::everywhere, budget);
+  if (!accounts_for_all(by_file_[file.value], file, budget))
+    is_complete = walk(Search::everywhere, budget);
   std::vector<Holder> walked = by_file_[file.value];
   note_use(walked);
   return Found{std::move(walked), is_complete};

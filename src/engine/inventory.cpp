@@ -46,6 +46,10 @@ Result<SocketEntry> read_socket(const View& view, const SocketTuple& tuple) {
   if (tuple.is_full()) {
     XF_TRY(file, read_socket_file(view, tuple.at));
     entry.file = file;
+    if (tuple.kind == SocketKind::tcp) {
+      XF_TRY(window, read_tcp_window(view, tuple.at));
+      entry.window = window;
+    }
   }
   return entry;
 }
@@ -126,6 +130,11 @@ packet::Packet packet_from(const SocketEntry& socket) {
   packet.flow.dst = socket.tuple.remote.unmapped();
   packet.flow.src_port = socket.tuple.local_port;
   packet.flow.dst_port = socket.tuple.remote_port;
+  if (socket.tuple.kind == SocketKind::tcp) {
+    packet.tcp_flags = packet::TcpFlags::ack;
+    packet.tcp_sequence = socket.window.snd_nxt;
+    packet.tcp_acknowledgement = socket.window.rcv_nxt;
+  }
   return packet;
 }
 

@@ -38,6 +38,7 @@ struct SocketHolder {
 struct SocketEntry {
   guest::linux::SocketTuple tuple;
   guest::linux::SocketFile file;  // zeros for TIME_WAIT and request sockets
+  guest::linux::TcpWindow window;  // of TCP alone
   std::uint32_t netns = 0;
   std::vector<SocketHolder> holders;
 };
@@ -45,7 +46,7 @@ struct SocketEntry {
 ProcessList list_processes(const guest::linux::View& view);
 Result<std::vector<SocketEntry>> list_sockets(const guest::linux::View& view);
 
-// The packet that the socket would send to its peer: what a look-up by tuple starts from.
+// A packet that the socket could send to its peer now: what a look-up by tuple starts from.
 packet::Packet packet_from(const SocketEntry& socket);
 
 // The JSON forms of docs/output.md.

@@ -24,7 +24,7 @@ def network():
         yield net
 
 
-@pytest.fixture(scope="session", params=sorted(packages.kernels()))
+@pytest.fixture(scope="session", params=packages.kernels_for_all_tests())
 def guest(request, network):
     """A guest of each kernel, on the same network, one after the other."""
     with Guest(request.param, network) as booted:

@@ -14,7 +14,7 @@ NOBODY = 65534
 BTF_HEADER = bytes.fromhex("9feb0100" "18000000")
 
 
-@pytest.fixture(scope="module", params=sorted(packages.kernels()))
+@pytest.fixture(scope="module", params=packages.kernels_for_all_tests())
 def image(request, tmp_path_factory):
     """The stored image of a guest of each kernel, readable by all."""
     folder = tmp_path_factory.mktemp("images")

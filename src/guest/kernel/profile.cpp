@@ -15,7 +15,7 @@ constexpr std::size_t kLargestBtf = 64 << 20;  // a guess: ten times what distri
 constexpr std::string_view kIdleComm = "swapper/0";
 
 // What we ask kallsyms for. Some exist on some kernels only; those are asked for with find().
-constexpr std::array<std::string_view, 26> kWantedSymbols = {
+constexpr std::array<std::string_view, 30> kWantedSymbols = {
     "_text",
     "linux_banner",
     "init_task",
@@ -34,6 +34,10 @@ constexpr std::array<std::string_view, 26> kWantedSymbols = {
     "raw_v4_hashinfo",
     "raw_v6_hashinfo",
     "ping_table",
+    "modules",
+    "nf_conntrack_hash",
+    "nf_conntrack_htable_size",
+    "nf_conntrack_hash_rnd",
     "init_pid_ns",
     "runqueues",
     "__per_cpu_offset",

@@ -52,7 +52,8 @@ class Walk {
     const auto [found, is_new] = slots_.try_emplace(files.value);
     if (is_new) found->second = read_socket_slots(files);
     for (const Slot& slot : found->second) {
-      // A step for each: many processes that share one large table are many more holders than slots.
+      // A step for each: many processes that share one large table are many more holders than
+      // slots.
       if (!budget_.spend("holders")) {
         holders_.is_complete = false;
         return;

@@ -67,11 +67,20 @@ std::uint32_t jhash_3words(std::uint32_t a, std::uint32_t b, std::uint32_t c,
   return hash.final();
 }
 
-std::uint32_t jhash2_of_address(const std::array<std::uint32_t, 4>& words, std::uint32_t initval) {
-  const std::uint32_t start = kJhashInitval + (4u << 2) + initval;
-  Jhash hash{start + words[0], start + words[1], start + words[2]};
-  hash.mix();
-  hash.a += words[3];
+std::uint32_t jhash2(std::span<const std::uint32_t> words, std::uint32_t initval) {
+  const std::uint32_t start =
+      kJhashInitval + (static_cast<std::uint32_t>(words.size()) << 2) + initval;
+  Jhash hash{start, start, start};
+  for (; words.size() > 3; words = words.subspan(3)) {
+    hash.a += words[0];
+    hash.b += words[1];
+    hash.c += words[2];
+    hash.mix();
+  }
+  if (words.size() > 2) hash.c += words[2];
+  if (words.size() > 1) hash.b += words[1];
+  if (words.empty()) return hash.c;
+  hash.a += words[0];
   return hash.final();
 }
 
@@ -92,7 +101,7 @@ std::uint32_t inet6_hash(int formula, const InetSecrets& secrets, const packet::
   const auto l = words_of(local), f = words_of(remote);
   const std::uint32_t fport = __builtin_bswap16(remote_port);
   const std::uint32_t initval = secrets.tcp6 + secrets.hash_mix;
-  const std::uint32_t fhash = jhash2_of_address(f, secrets.tcp6_addr);
+  const std::uint32_t fhash = jhash2(f, secrets.tcp6_addr);
   if (formula == 0)
     return jhash_3words(l[3], fhash, std::uint32_t{local_port} << 16 | fport, initval);
   if (formula == 1) return local_port + jhash_3words(l[3], fhash, fport, initval);

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "packet/flow.h"
 
@@ -16,7 +17,7 @@ namespace xfilter::guest::linux {
 // include/linux/jhash.h
 std::uint32_t jhash_3words(std::uint32_t a, std::uint32_t b, std::uint32_t c,
                            std::uint32_t initval);
-std::uint32_t jhash2_of_address(const std::array<std::uint32_t, 4>& words, std::uint32_t initval);
+std::uint32_t jhash2(std::span<const std::uint32_t> words, std::uint32_t initval);
 
 struct InetSecrets {
   std::uint32_t tcp4 = 0;       // inet_ehash_secret

@@ -19,9 +19,8 @@ class Finder {
     const kernel::Member link = view_.layout().task_tasks;
     note(walk_list(view_, *init_task + link.offset, link, budget_, "task list",
                    [&](VirtAddr task) -> Result<void> {
-                     if (add(task)) return {};
-                     return fail(Errc::guest_data_invalid,
-                                 "task list: it leads back to the task_struct at {}", task);
+                     add(task);
+                     return {};
                    }));
   }
 
@@ -37,10 +36,8 @@ class Finder {
   Leaders take() { return std::move(leaders_); }
 
  private:
-  bool add(VirtAddr leader) {
-    const bool is_new = seen_.insert(leader.value).second;
-    if (is_new) leaders_.all.push_back(leader);
-    return is_new;
+  void add(VirtAddr leader) {
+    if (seen_.insert(leader.value).second) leaders_.all.push_back(leader);
   }
   void note(const Result<void>& walked) {
     if (!walked && !leaders_.incomplete) leaders_.incomplete = walked.error();

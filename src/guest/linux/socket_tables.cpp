@@ -2,6 +2,9 @@
 #include "guest/linux/socket_tables.h"
 
 #include <algorithm>
+#include <array>
+
+#include "base/bytes.h"
 
 namespace xfilter::guest::linux {
 namespace {
@@ -65,9 +68,8 @@ Result<Table> udp_table(const View& view, VirtAddr net) {
 
 // Visits the socks of one chain. An hlist ends with a null pointer, an hlist_nulls with an odd one.
 template <class Visit>
-Result<void> walk_chain(const View& view, VirtAddr head, kernel::Member link, Budget& budget,
-                        const char* what, Visit visit) {
-  XF_TRY(node, view.space().read_pointer(head));
+Result<void> walk_chain_from(const View& view, VirtAddr node, kernel::Member link, Budget& budget,
+                             const char* what, Visit visit) {
   CircleCheck circle;
   while (node && (node.value & 1) == 0) {
     if (circle.closes_at(node.value)) return fail(Errc::budget_exhausted, "{}: a circle", what);
@@ -79,6 +81,13 @@ Result<void> walk_chain(const View& view, VirtAddr head, kernel::Member link, Bu
   return {};
 }
 
+template <class Visit>
+Result<void> walk_chain(const View& view, VirtAddr head, kernel::Member link, Budget& budget,
+                        const char* what, Visit visit) {
+  XF_TRY(first, view.space().read_pointer(head));
+  return walk_chain_from(view, first, link, budget, what, visit);
+}
+
 // The flow's addresses as a socket of the given family stores them.
 bool address_matches(const IpAddress& stored, const IpAddress& of_packet) {
   return stored.unmapped() == of_packet;
@@ -88,16 +97,30 @@ bool is_any(const IpAddress& address) {
                      [](std::uint8_t byte) { return byte == 0; });
 }
 
+// Buckets are read many at a time: nearly all are empty.
 Result<void> sweep_table(const View& view, const Table& table, std::uint32_t bucket_size,
                          std::uint32_t head_offset, kernel::Member link, Budget& budget,
                          const char* what, SocketKind kind, const SocketTables::Visit& visit) {
-  for (std::uint32_t i = 0; i <= table.mask; ++i) {
-    const VirtAddr head = table.buckets + std::uint64_t{i} * bucket_size + head_offset;
-    XF_CHECK(walk_chain(view, head, link, budget, what, [&](VirtAddr sock) -> Result<void> {
-      auto tuple = read_tuple(view, kind, sock);
-      if (!tuple) return {};  // freed or reused while we came: not a socket any more
-      return visit(*tuple);
-    }));
+  const std::uint64_t buckets = std::uint64_t{table.mask} + 1;
+  if (bucket_size < head_offset + sizeof(std::uint64_t) || bucket_size > kPageSize)
+    return fail(Errc::profile_lacks_member, "{}: a bucket of {} bytes", what, bucket_size);
+  // A step a page of the table. Namespaces can claim many tables, all of the largest size.
+  XF_CHECK(budget.spend(what, 1 + buckets * bucket_size / kPageSize));
+  const std::uint64_t at_once = kPageSize / bucket_size;
+  std::array<std::byte, kPageSize> bytes;
+  for (std::uint64_t first = 0; first < buckets; first += at_once) {
+    const std::uint64_t count = std::min(at_once, buckets - first);
+    const std::span<std::byte> chunk(bytes.data(), count * bucket_size);
+    XF_CHECK(view.space().read(table.buckets + first * bucket_size, chunk));
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const auto node = load<std::uint64_t>(chunk, i * bucket_size + head_offset);
+      XF_CHECK(walk_chain_from(view, VirtAddr{node.value_or(0)}, link, budget, what,
+                               [&](VirtAddr sock) -> Result<void> {
+                                 auto tuple = read_tuple(view, kind, sock);
+                                 if (!tuple) return {};  // freed or reused while we came
+                                 return visit(*tuple);
+                               }));
+    }
   }
   return {};
 }
@@ -121,8 +144,8 @@ Result<void> sweep_raw(const View& view, Budget& budget, const SocketTables::Vis
 Result<void> sweep_packet(const View& view, VirtAddr net, Budget& budget,
                           const SocketTables::Visit& visit) {
   const auto& layout = view.layout();
-  return sweep_table(view, Table{net + layout.net_packet_sklist.offset, 0}, 0, 0, layout.sk_node,
-                     budget, "packet sockets", SocketKind::packet, visit);
+  return sweep_table(view, Table{net + layout.net_packet_sklist.offset, 0}, sizeof(std::uint64_t),
+                     0, layout.sk_node, budget, "packet sockets", SocketKind::packet, visit);
 }
 
 }  // namespace
