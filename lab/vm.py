@@ -33,10 +33,10 @@ class GuestFailed(RuntimeError):
 class Guest:
     def __init__(self, kernel: str, network: Network | None = None, *, memory_mib: int = 512, cpus: int = 2,
                  share: bool = False, cpu: str = "max", append: str = "", accel: str | None = None,
-                 wait: bool = True, boot_seconds: float = BOOT_SECONDS):
+                 wait: bool = True, boot_seconds: float = BOOT_SECONDS, containers: bool = False):
         self.kernel, self.network, self.memory_mib, self.cpus = kernel, network, memory_mib, cpus
         self.share, self.cpu, self.append, self.accel, self._wait = share, cpu, append, accel, wait
-        self.boot_seconds = boot_seconds
+        self.boot_seconds, self.containers = boot_seconds, containers
         self._number = 0
         self._process = self._port = self._qmp = None
 
@@ -59,7 +59,7 @@ class Guest:
         command = [qemu["program"], *qemu["arguments"], "-nodefaults", "-display", "none", "-no-user-config",
                    "-accel", self.accel or accelerator(), "-M", "q35,memory-backend=ram", "-object", memory,
                    "-m", str(self.memory_mib), "-smp", str(self.cpus), "-cpu", self.cpu,
-                   "-kernel", str(kernel / "vmlinuz"), "-initrd", str(guest_image.initramfs(self.kernel)),
+                   "-kernel", str(kernel / "vmlinuz"), "-initrd", str(guest_image.initramfs(self.kernel, self.containers)),
                    "-serial", f"file:{self.folder}/console", "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off",
                    "-device", "virtio-serial-pci", "-chardev", f"socket,id=lab,path={self.folder}/port,server=on,wait=off",
                    "-device", "virtserialport,chardev=lab,name=lab"]

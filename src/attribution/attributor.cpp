@@ -27,6 +27,9 @@ constexpr std::uint64_t kMostNets = 1'000;
 // An owner that more processes share than this is not worth naming: a fork bomb that inherited a
 // socket.
 constexpr std::size_t kMostProcesses = 256;
+// Last owners: what is kept must not grow with what the guest does.
+constexpr std::size_t kMostFlows = 32'768;
+constexpr std::size_t kMostRemembered = 8;  // processes
 
 // Two moments of one struct sock: the same socket, if nothing that makes it this socket has
 // changed.
@@ -63,6 +66,12 @@ const char* kernel_reply(const Packet& packet) {
   }
 }
 
+bool starts_connection(const Packet& packet) {
+  constexpr auto kSynAck = packet::TcpFlags::syn | packet::TcpFlags::ack;
+  return packet.flow.protocol == packet::protocol::tcp &&
+         (packet.tcp_flags & kSynAck) == packet::TcpFlags::syn;
+}
+
 // A packet socket sends anything, a raw socket anything of its family: it can write the header
 // itself (IP_HDRINCL) and switch that on and off at any time.
 bool could_have_sent(const SocketTuple& socket, const packet::Flow& flow) {
@@ -86,16 +95,46 @@ Attributor::Attributor(const View& view, std::function<void()> begin_lookup)
       conntrack_(view),
       holders_(view),
       processes_(view),
-      raw_senders_(view, holders_, processes_) {}
+      raw_senders_(view, holders_, processes_),
+      last_owners_(kMostFlows) {}
 
 Owner Attributor::attribute(const Packet& packet) {
   begin_lookup_();
-  Budget budget(kStepsPerPacket);
   if (packet.kind != packet::Kind::ip)
     return unknown_owner("not a whole IP packet: no socket can be looked up");
-  auto owner = attribute_ip(packet, budget);
-  if (owner) return std::move(*owner);
-  return unknown_owner(owner.error().message);
+  // A new connection never inherits.
+  if (starts_connection(packet)) last_owners_.forget(packet.flow);
+  Budget budget(kStepsPerPacket);
+  auto by_socket = owner_by_socket(packet, budget);
+  if (!by_socket && by_socket.error().code == Errc::guest_data_invalid) {
+    begin_lookup_();  // something changed while it was read: look again, once
+    by_socket = owner_by_socket(packet, budget);
+  }
+  if (!by_socket) by_socket = unknown_owner(by_socket.error().message);
+  if (*by_socket && (*by_socket)->is_attributed()) {
+    if (packet.flow.protocol == packet::protocol::tcp &&
+        (*by_socket)->processes.size() <= kMostRemembered)
+      last_owners_.put(packet.flow, **by_socket);
+    return std::move(**by_socket);
+  }
+  if (auto last = last_owner(packet, *by_socket, budget)) return std::move(*last);
+  if (*by_socket) return std::move(**by_socket);
+  auto owner = unexplained(packet, budget);
+  return owner ? std::move(*owner) : unknown_owner(owner.error().message);
+}
+
+// After close() the kernel goes on sending for a TCP socket that nobody holds. A datagram from a
+// closed socket may as well be from the port's next owner, gone already.
+std::optional<Owner> Attributor::last_owner(const Packet& packet,
+                                            const std::optional<Owner>& by_socket, Budget& budget) {
+  const Owner* known = last_owners_.find(packet.flow);
+  if (known == nullptr) return std::nullopt;
+  Owner last = *known;
+  last.confidence = Confidence::inferred;
+  last.reason = fmt::format("the flow's last known owner; now: {}",
+                            by_socket ? by_socket->reason : "no socket has this tuple");
+  if (const auto init = init_net(*view_)) lower_by_raw_senders(last, *init, budget);
+  return last;
 }
 
 void Attributor::observe_processes() {
@@ -103,7 +142,8 @@ void Attributor::observe_processes() {
   processes_.observe();
 }
 
-Result<Owner> Attributor::attribute_ip(const Packet& packet, Budget& budget) {
+// None when no socket explains the packet.
+Result<std::optional<Owner>> Attributor::owner_by_socket(const Packet& packet, Budget& budget) {
   XF_TRY(init, init_net(*view_));
   XF_TRY(explanation, explain(init, packet));
   // A socket with just this tuple. One that only has the port may have it by chance: NAT gives
@@ -111,12 +151,9 @@ Result<Owner> Attributor::attribute_ip(const Packet& packet, Budget& budget) {
   if (explanation && explanation->has_whole_tuple) return owner_of(*explanation, budget);
 
   XF_TRY(behind_nat, sender_behind_nat(packet, budget));
-  if (behind_nat) return std::move(*behind_nat);
+  if (behind_nat) return behind_nat;
   if (explanation) return owner_of(*explanation, budget);
-
-  XF_TRY(forwarded, find_in_namespaces(packet, budget));
-  if (forwarded) return std::move(*forwarded);
-  return unexplained(packet, budget);
+  return find_in_namespaces(packet, budget);
 }
 
 // The owner by the tuple that the packet had before the guest's NAT; none when it had no other.

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "attribution/holder_index.h"
+#include "attribution/last_owners.h"
 #include "attribution/process_table.h"
 #include "attribution/raw_senders.h"
 #include "guest/linux/conntrack.h"
@@ -49,7 +50,10 @@ class Attributor {
     bool has_whole_tuple = true;  // not just the port
   };
 
-  Result<model::Owner> attribute_ip(const packet::Packet& packet, Budget& budget);
+  Result<std::optional<model::Owner>> owner_by_socket(const packet::Packet& packet, Budget& budget);
+  std::optional<model::Owner> last_owner(const packet::Packet& packet,
+                                         const std::optional<model::Owner>& by_socket,
+                                         Budget& budget);
   Result<std::optional<model::Owner>> sender_behind_nat(const packet::Packet& packet,
                                                         Budget& budget);
   Result<std::optional<model::Owner>> find_in_namespaces(const packet::Packet& packet,
@@ -73,6 +77,7 @@ class Attributor {
   HolderIndex holders_;
   ProcessTable processes_;
   RawSenders raw_senders_;
+  LastOwners last_owners_;
 };
 
 }  // namespace xfilter::attribution

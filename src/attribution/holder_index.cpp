@@ -14,7 +14,8 @@ using namespace guest::linux;
 namespace {
 
 constexpr std::size_t kRecentTables =
-    16;  // a choice: reading one costs what a task of the walk does
+    16;                           // a choice: reading one costs what a task of the walk does
+constexpr int kNewestTasks = 16;  // likewise
 constexpr std::uint64_t kMostThreadsCounted = 1000;  // a process with more costs a walk
 constexpr std::size_t kMostRemembered = 100'000;     // files; beyond it the next walk starts afresh
 
@@ -30,6 +31,7 @@ HolderIndex::Found HolderIndex::find(VirtAddr file, Budget& budget) {
     }
   }
   std::vector<Holder> nearby = find_in_recent_tables(file, budget);
+  if (!accounts_for_all(nearby, file, budget)) find_in_newest_tasks(file, budget, nearby);
   if (accounts_for_all(nearby, file, budget)) {
     note_use(nearby);
     by_file_[file.value] = nearby;
@@ -96,20 +98,47 @@ bool HolderIndex::is_used_by_process_alone(const Holder& holder, Budget& budget)
   return budget.spend("threads of holders", counting.spent()) && counted && own == *users;
 }
 
+void HolderIndex::look_in_table_of(const Holder& user, VirtAddr file, Budget& budget,
+                                   std::vector<Holder>& found) const {
+  auto descriptors = read_descriptors(*view_, user.files_struct, budget);
+  if (!descriptors) return;
+  for (std::uint32_t fd = 0; fd < descriptors->size(); ++fd) {
+    if ((*descriptors)[fd] != file) continue;
+    Holder holder = user;
+    holder.file = file;
+    holder.fd = fd;
+    if (is_still_held(holder)) found.push_back(std::move(holder));
+  }
+}
+
+// Whoever opened a socket lately opens the next.
 std::vector<Holder> HolderIndex::find_in_recent_tables(VirtAddr file, Budget& budget) const {
   std::vector<Holder> found;
-  for (const Holder& recent : recent_) {
-    auto descriptors = read_descriptors(*view_, recent.files_struct, budget);
-    if (!descriptors) continue;
-    for (std::uint32_t fd = 0; fd < descriptors->size(); ++fd) {
-      if ((*descriptors)[fd] != file) continue;
-      Holder holder = recent;
-      holder.file = file;
-      holder.fd = fd;
-      if (is_still_held(holder)) found.push_back(std::move(holder));
-    }
-  }
+  for (const Holder& recent : recent_) look_in_table_of(recent, file, budget, found);
   return found;
+}
+
+// Or it is a process that has just begun: the kernel adds them to the list's end.
+void HolderIndex::find_in_newest_tasks(VirtAddr file, Budget& budget,
+                                       std::vector<Holder>& found) const {
+  const auto init_task = view_->profile().symbols.find("init_task");
+  const guest::kernel::Member link = view_->layout().task_tasks;
+  const VirtAddr head = *init_task + link.offset;
+  auto at = view_->space().read_pointer(head + 8);
+  for (int i = 0; i < kNewestTasks && at && *at != head; ++i) {
+    const auto task = read_task(*view_, *at - link.offset);
+    at = view_->space().read_pointer(*at + 8);
+    if (!task || task->is_kernel_thread || !task->files) continue;
+    const bool is_recent = std::any_of(recent_.begin(), recent_.end(), [&](const Holder& recent) {
+      return recent.files_struct == task->files && recent.process.at == task->at;
+    });
+    if (is_recent) continue;
+    Holder leader;
+    leader.files_struct = task->files;
+    leader.thread = task->at;
+    leader.process = *task;
+    look_in_table_of(leader, file, budget, found);
+  }
 }
 
 void HolderIndex::note_use(const std::vector<Holder>& holders) {

@@ -4,9 +4,9 @@
 // The guest has no pointers that way, so we remember what walks found, and believe a memory only
 // after looking: each slot is read again, and their number must be the file's own count of
 // references. A file that is new to us is first looked for in the tables where sockets were found
-// last. Only when that does not account for every reference are all tasks walked. Threads: one.
-// Cost: a known file about five reads; a new one of a busy process as many tables as it takes; at
-// worst the walk.
+// last, then in those of the newest processes. Only when that does not account for every reference
+// are all tasks walked. Threads: one. Cost: a known file about five reads; a new one of a busy
+// process as many tables as it takes; at worst the walk.
 #pragma once
 
 #include <list>
@@ -38,7 +38,10 @@ class HolderIndex {
   bool accounts_for_all(const std::vector<Holder>& holders, guest::VirtAddr file,
                         Budget& budget) const;
   bool is_used_by_process_alone(const Holder& holder, Budget& budget) const;
+  void look_in_table_of(const Holder& user, guest::VirtAddr file, Budget& budget,
+                        std::vector<Holder>& found) const;
   std::vector<Holder> find_in_recent_tables(guest::VirtAddr file, Budget& budget) const;
+  void find_in_newest_tasks(guest::VirtAddr file, Budget& budget, std::vector<Holder>& found) const;
   void note_use(const std::vector<Holder>& holders);
   bool walk(guest::linux::Search search, Budget& budget);
 

@@ -10,7 +10,6 @@
 #include <optional>
 #include <unordered_map>
 
-#include "model/owner.h"
 #include "model/verdict.h"
 #include "packet/flow.h"
 
@@ -18,8 +17,7 @@ namespace xfilter::engine {
 
 struct JudgedFlow {
   packet::Flow flow;
-  model::Owner owner;  // the last that was known; without processes if it is too large to keep
-  std::size_t owner_digest = 0;  // of all its processes, to see a change
+  std::size_t owner_digest = 0;  // to see a change
   model::Action action = model::Action::pass;
   int rule_line = 0;
 };

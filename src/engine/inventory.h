@@ -37,7 +37,7 @@ struct SocketHolder {
 };
 struct SocketEntry {
   guest::linux::SocketTuple tuple;
-  guest::linux::SocketFile file;  // zeros for TIME_WAIT and request sockets
+  guest::linux::SocketFile file;   // zeros for TIME_WAIT and request sockets
   guest::linux::TcpWindow window;  // of TCP alone
   std::uint32_t netns = 0;
   std::vector<SocketHolder> holders;

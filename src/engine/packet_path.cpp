@@ -15,8 +15,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t kMostFlows = 32'768;  // half of what the kernel's maps hold
-constexpr std::size_t kMostKeptProcesses = 8;
-constexpr int kPacketsPerTurn = 64;  // then the other queues and the guest get their turn
+constexpr int kPacketsPerTurn = 64;         // then the other queues and the guest get their turn
 
 // How old the proof may be that the guest's kernel is the one we know. A reboot takes longer.
 constexpr std::chrono::nanoseconds kCheckInterval = 20ms;
@@ -52,12 +51,6 @@ std::size_t digest_of(const Owner& owner) {
   return digest;
 }
 
-// What is kept of an owner for each flow must not grow with what the guest does: an owner of many
-// processes is not kept. Facts of one process are shared by its flows.
-Owner small(const Owner& owner) {
-  return owner.processes.size() <= kMostKeptProcesses ? owner : Owner{};
-}
-
 }  // namespace
 
 PacketPath::PacketPath(Guest& guest, const policy::Policy& policy, Line on_event, Line on_note)
@@ -88,7 +81,7 @@ void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
   const JudgedFlow* known = flows_.find(packet.flow);
 
   // 2. Who sent it? The sender waits for nothing: its packet is here, its kernel runs on.
-  const Owner owner = find_owner(packet, known);
+  const Owner owner = find_owner(packet);
 
   // 3. What do the rules say?
   const Verdict verdict = policy_.decide(packet, owner);
@@ -111,19 +104,9 @@ void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
     queue.discard(held);
 }
 
-Owner PacketPath::find_owner(const Packet& packet, const JudgedFlow* known) {
+Owner PacketPath::find_owner(const Packet& packet) {
   if (!attributor_) return model::unknown_owner("the guest's kernel is being looked for");
-  Owner owner = attributor_->attribute(packet);
-  // After close() the kernel goes on sending for a socket that nobody holds. A new connection
-  // starts with a SYN and never inherits.
-  if (!owner.is_attributed() && known != nullptr && known->owner.is_attributed() &&
-      !is_new_connection(packet)) {
-    Owner last = known->owner;
-    last.confidence = model::Confidence::inferred;
-    last.reason = "the flow's last known owner; now: " + owner.reason;
-    return last;
-  }
-  return owner;
+  return attributor_->attribute(packet);
 }
 
 void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& owner,
@@ -134,7 +117,7 @@ void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& o
   else
     queue.drop_from_now_on(packet.flow, lifetime);
   const auto evicted =
-      flows_.put({packet.flow, small(owner), digest_of(owner), verdict.action, verdict.rule->line});
+      flows_.put({packet.flow, digest_of(owner), verdict.action, verdict.rule->line});
   if (!evicted) return;
   for (PuntQueue& any : queues_) any.forget(*evicted);
 }

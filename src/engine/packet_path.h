@@ -39,7 +39,7 @@ class PacketPath {
 
  private:
   void handle(datapath::PuntQueue& queue, const datapath::PuntQueue::HeldPacket& held);
-  model::Owner find_owner(const packet::Packet& packet, const JudgedFlow* known);
+  model::Owner find_owner(const packet::Packet& packet);
   void remember(datapath::PuntQueue& queue, const packet::Packet& packet, const model::Owner& owner,
                 const model::Verdict& verdict);
   void lose_guest(const Error& error);

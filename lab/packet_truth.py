@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every packet of a guest, attributed and compared with what it says of its sender (lab/guest/senders.c).
+
+right   the owner is the set of processes that the packet names, at the highest confidence that
+        docs/attribution.md allows for its kind
+lower   the right set, at a lower confidence
+wrong   the packet's sender is not in the set
+"""
+
+import collections
+import json
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).parent.parent
+PROGRAM = ROOT / "build/release/tests/packet_truth"
+TCP_PORT, UDP_PORT = 7001, 9001
+# The best that can be known of each kind; TCP and connected UDP: exact.
+BEST = {"any4": "inferred", "any6": "inferred", "reuseport": "ambiguous"}
+AFTER_CLOSE = "the flow's last known owner"
+
+
+class Discard:
+    """A server that takes all that comes, in the server's namespace."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def __enter__(self):
+        from . import process
+        from .network import Network
+        self._end = process.end
+        self._process = process.start(Network.inside(self.network.server, "/usr/bin/python3", __file__), stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, text=True)
+        self._process.stdout.readline()
+        return self
+
+    def __exit__(self, *_):
+        self._end(self._process)
+        self._process.stdout.close()
+
+
+class PacketTruth:
+    """with PacketTruth(guest) as truth: ...; then truth.packets, a dict each."""
+
+    def __init__(self, guest, out: pathlib.Path):
+        self.guest, self.out, self.packets = guest, out, []
+
+    def __enter__(self):
+        from . import process
+        from .network import Network
+        self._end = process.end
+        self._file = open(self.out, "w")
+        net = self.guest.network
+        for device in (net.tap, "uplink0"):
+            net.ip(net.vm, "link", "set", device, "nomaster")
+        self._process = process.start(Network.inside(net.vm, str(PROGRAM), str(self.guest.pid), net.tap, "uplink0"),
+                                      stdin=subprocess.PIPE, stdout=self._file)
+        while "ready" not in self.out.read_text():
+            if self._process.poll() is not None:
+                raise RuntimeError("packet_truth did not start")
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=60)
+        finally:
+            self._end(self._process)
+            self._file.close()
+            net = self.guest.network
+            for device in (net.tap, "uplink0"):
+                net.ip(net.vm, "link", "set", device, "master", "br0")
+        lines = [json.loads(line) for line in self.out.read_text().splitlines()][1:]
+        if lines and "missed" in lines[-1]:
+            self.end = lines.pop()
+        self.packets = lines
+
+
+def judge(packet: dict) -> tuple[str, str]:
+    """Kind and outcome of a packet that carries a claim."""
+    kind, pids = packet["claim"].split()
+    claimed = sorted(map(int, pids.split(",")))
+    best = BEST.get(kind, "exact")
+    if not packet["pids"]:
+        return kind, "unknown"
+    if kind == "reuseport":
+        return kind, "ambiguous" if claimed[0] in packet["pids"] else "wrong"
+    if not set(claimed) & set(packet["pids"]):
+        return kind, "wrong"
+    if packet["confidence"] == "ambiguous":
+        return kind, "ambiguous"
+    if packet["pids"] != claimed:
+        return kind, "other set"
+    if packet["confidence"] == best or packet["reason"].startswith(AFTER_CLOSE):
+        return kind, "right"
+    return kind, "lower" if best == "exact" else "too high"
+
+
+def summary(packets: list[dict]) -> dict[str, collections.Counter]:
+    counts = collections.defaultdict(collections.Counter)
+    for packet in packets:
+        if packet["claim"]:
+            kind, outcome = judge(packet)
+            counts[kind][outcome] += 1
+    return counts
+
+
+def serve_for_ever():
+    import asyncio
+    import socket
+
+    async def take(reader, writer):
+        while await reader.read(65536):
+            pass
+        writer.close()
+
+    async def run():
+        await asyncio.start_server(take, ["0.0.0.0", "::"], TCP_PORT, backlog=1000)
+        datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        datagrams.bind(("::", UDP_PORT))
+        await asyncio.get_running_loop().create_datagram_endpoint(asyncio.DatagramProtocol, sock=datagrams)
+        print("listening", flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    serve_for_ever()
