@@ -50,8 +50,8 @@ std::string claim_in(std::span<const std::byte> frame) {
   const std::string_view text(reinterpret_cast<const char*>(frame.data()), frame.size());
   const auto at = text.find("xft1 ");
   if (at == std::string_view::npos) return {};
-  const auto rest = text.substr(at, 80);
-  return std::string(rest.substr(5, rest.rfind(' ') - 5));
+  const auto claim = text.substr(at + 5, 80);
+  return std::string(claim.substr(0, claim.find(' ', claim.find(' ') + 1)));
 }
 
 std::vector<std::int32_t> pids_of(const std::vector<model::ProcessRef>& processes) {
