@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel's symbol tables. The input is the start of a kernel image of 2 MiB; the rest is zeros.
+// The kernel's symbol tables. The input lies in a kernel image of 2 MiB; the rest is zeros.
 #include "guest/kernel/kallsyms.h"
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "tests/fuzz/expect.h"
 
@@ -11,6 +12,8 @@ namespace xfilter {
 namespace {
 
 constexpr std::size_t kImageSize = guest::kLargePageSize;
+constexpr std::size_t kInputAt = 1
+                                 << 16;  // tables are not looked for at the very start of an image
 constexpr std::array<std::string_view, 3> kWanted = {"_text", "init_task", "linux_banner"};
 
 class BytesRam final : public guest::memory::Ram {
@@ -21,9 +24,11 @@ class BytesRam final : public guest::memory::Ram {
   Result<void> read(std::uint64_t offset, std::span<std::byte> into) const override {
     if (offset > kImageSize || kImageSize - offset < into.size())
       return fail(Errc::guest_page_not_present, "beyond the end");
-    const auto from = bytes_.subspan(std::min(bytes_.size(), std::size_t{offset}));
-    const auto end = std::copy_n(from.begin(), std::min(from.size(), into.size()), into.begin());
-    std::fill(end, into.end(), std::byte{0});
+    std::memset(into.data(), 0, into.size());
+    const std::size_t begin = std::max(offset, std::uint64_t{kInputAt});
+    const std::size_t end = std::min(offset + into.size(), kInputAt + bytes_.size());
+    if (begin < end)
+      std::memcpy(into.data() + (begin - offset), bytes_.data() + (begin - kInputAt), end - begin);
     return {};
   }
   std::optional<guest::memory::Extent> next_data(std::uint64_t from) const override {
