@@ -18,9 +18,9 @@ constexpr std::size_t kMostSymbols = 2'000'000;  // a guess: ten times what dist
 constexpr std::size_t kLongestName = 1024;       // KSYM_NAME_LEN is 512 since 6.1
 
 // A guest can fill its memory with what looks like tables; honest ones have a dozen false starts
-// and need a million steps.
+// and need two million steps.
 constexpr std::size_t kMostTables = 1000;
-constexpr std::uint64_t kMostSteps = 50'000'000;
+constexpr std::uint64_t kMostSteps = 20'000'000;
 
 using Bytes = std::span<const std::byte>;
 
@@ -44,7 +44,7 @@ constexpr std::array kLayouts = {
 
 struct TokenTable {
   std::size_t begin = 0;  // offset in the image
-  std::size_t end = 0;
+  std::size_t index = 0;  // of token_index
   std::array<std::string_view, kTokens> tokens;
 };
 
@@ -53,39 +53,33 @@ struct TokenTable {
 constexpr char kDigits[] =
     "0\0001\0002\0003\0004\0005\0006\0007\0008\0009";  // with the last NUL: 20 bytes
 
-std::optional<TokenTable> token_table_around(Bytes image, std::size_t digits_at) {
+// The table with these digits, if token_index behind it says the same in all its 512 bytes. What
+// lies before the table does not tell where it begins: seqs_of_names can end there without padding.
+std::optional<TokenTable> token_table_around(Bytes image, std::size_t digits_at,
+                                             std::size_t alignment) {
   const auto* text = reinterpret_cast<const char*>(image.data());
-  // Walk back over 48 tokens ('0' is 48), each ended by a NUL; the 49th NUL is padding before the
-  // table.
-  std::size_t begin = digits_at;
-  for (int nuls = 0; nuls < 49; ++nuls) {
-    std::size_t back = 0;
-    do {
-      if (begin == 0 || ++back > kLongestName) return std::nullopt;
-      --begin;
-    } while (text[begin] != '\0');
-  }
-  ++begin;
   TokenTable table;
-  table.begin = begin;
-  std::size_t at = begin;
-  for (auto& token : table.tokens) {
-    const std::size_t length = strnlen(text + at, std::min(image.size() - at, kLongestName));
-    if (at + length >= image.size() || length == kLongestName) return std::nullopt;
-    token = {text + at, length};
-    at += length + 1;
-  }
-  table.end = at;
-  return table;
-}
-
-// token_index must be what the token table says it is; all 512 bytes are compared.
-bool has_token_index_at(Bytes image, const TokenTable& table, std::size_t at) {
+  const auto read_tokens = [&](std::size_t at, std::size_t first, std::size_t last) {
+    for (std::size_t i = first; i < last; ++i) {
+      const std::size_t length = strnlen(text + at, std::min(image.size() - at, kLongestName));
+      if (at + length >= image.size() || length == kLongestName) return std::size_t{0};
+      table.tokens[i] = {text + at, length};
+      at += length + 1;
+    }
+    return at;
+  };
+  const std::size_t end = read_tokens(digits_at, '0', kTokens);
+  if (end == 0) return std::nullopt;
+  table.index = align_up(end, alignment);
+  const auto before_digits = load<std::uint16_t>(image, table.index + '0' * 2);
+  if (!before_digits || *before_digits > digits_at) return std::nullopt;
+  table.begin = digits_at - *before_digits;
+  if (read_tokens(table.begin, 0, '0') != digits_at) return std::nullopt;
   for (std::size_t i = 0; i < kTokens; ++i) {
-    const auto index = load<std::uint16_t>(image, at + i * 2);
-    if (!index || *index != table.tokens[i].data() - table.tokens[0].data()) return false;
+    const auto at = load<std::uint16_t>(image, table.index + i * 2);
+    if (!at || *at != table.tokens[i].data() - table.tokens[0].data()) return std::nullopt;
   }
-  return true;
+  return table;
 }
 
 struct Names {
@@ -309,17 +303,14 @@ Result<Symbols> read_kallsyms(const memory::GuestMemory& memory, const KernelIma
     const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - text);
     from = at + 1;
     ++digits_seen;
-    const auto table = token_table_around(image, at);
-    if (!table) continue;
     for (const TableLayout& layout : kLayouts) {
-      if (table->begin % layout.alignment != 0 || table->begin < kLongestName) continue;
-      const std::size_t token_index = align_up(table->end, layout.alignment);
-      if (!has_token_index_at(image, *table, token_index)) continue;
+      const auto table = token_table_around(image, at, layout.alignment);
+      if (!table || table->begin % layout.alignment != 0) continue;
       const auto names = find_names(image, *table, layout, budget);
       if (!names) continue;
       // Addresses and names are all read before `_text` says whether they are any.
       if (!budget.spend("kallsyms symbols", names->count + (names->end - names->begin))) break;
-      const std::size_t token_index_end = token_index + kTokens * 2;
+      const std::size_t token_index_end = table->index + kTokens * 2;
       const auto addresses = read_addresses(image, where, layout, *names, token_index_end);
       if (addresses.empty()) continue;
       Symbols symbols = decode(image, *table, *names, addresses, wanted);
