@@ -12,11 +12,9 @@ namespace {
 
 using guest::kPageSize;
 
-constexpr std::array<std::uint64_t, 20> kNumbers = {
-    0,
-    1,
-    2,
-    8,
+// Where counts go wrong. Smaller operands than kSmall are numbers themselves: states, families.
+constexpr std::uint64_t kSmall = 16;
+constexpr std::array<std::uint64_t, 16> kNumbers = {
     255,
     256,
     4095,
@@ -105,6 +103,7 @@ std::uint64_t Places::lie(const InputPatch& patch, std::uint64_t own, const Host
     case Lie::count:
       break;
     case Lie::number:
+      if (patch.operand % (kSmall + kNumbers.size()) < kSmall) return patch.operand % kSmall;
       return kNumbers[patch.operand % kNumbers.size()];
     case Lie::own_address:
       return address_of(own) + small(patch.operand);
