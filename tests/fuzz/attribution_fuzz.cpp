@@ -40,8 +40,8 @@ class AttributionReader final : public Reader {
 
 }  // namespace
 
-// 250,000 steps of budget a packet, and a task of the walk is two steps of twenty reads.
-const std::uint64_t kMostSteps = kPackets * 250'000 * 10;
+// 250,000 steps of budget a packet; the dearest is a task of the walk, with thirteen reads.
+const std::uint64_t kMostSteps = kPackets * 250'000 * 14;
 
 std::unique_ptr<Reader> open_reader(guest::memory::GuestMemory&, const guest::linux::View& view) {
   return std::make_unique<AttributionReader>(view);
