@@ -21,8 +21,7 @@ constexpr std::array<std::string_view, 3> kSymbols = {
 constexpr std::uint32_t kLargestTable = 1
                                         << 24;  // buckets; the kernel's default is 262,144 at most
 constexpr std::uint16_t kAfInet = 2, kAfInet6 = 10;
-constexpr std::uint8_t kEchoRequest = 8, kEchoReply = 0;        // of ICMP
-constexpr std::uint8_t kEchoRequest6 = 128, kEchoReply6 = 129;  // of ICMPv6
+constexpr std::uint8_t kEchoReply = 0, kEchoReply6 = 129;  // of ICMP, of ICMPv6
 
 // struct nf_conntrack_tuple, in the sense in which the kernel hashes it: all but `dir`.
 struct Tuple {
