@@ -20,22 +20,22 @@ class AttributionReader final : public Reader {
   void read(std::size_t choice) override {
     attribution::Attributor attributor(view_, [] {});
     for (std::size_t i = 0; i < kPackets; ++i) {
-      packet::Packet packet;
-      packet.kind = packet::Kind::ip;
-      packet.flow = flow_from(sockets_[(choice + i / 2) % sockets_.size()]);
-      const auto owner = attributor.attribute(packet);
+      attributor.observe_processes();
+      const auto owner =
+          attributor.attribute(packet_from(sockets_[(choice + i / 2) % sockets_.size()]));
       expect(owner.confidence != model::Confidence::exact || owner.is_attributed(),
              "exact, and nobody");
       for (const auto& process : owner.processes) {
-        expect(process.comm.size() <= 16, "a name longer than TASK_COMM_LEN");
-        expect(process.exe.size() <= 4096, "a path longer than PATH_MAX");
+        expect(process->comm.size() <= 16, "a name longer than TASK_COMM_LEN");
+        expect(process->exe.size() <= 4096, "a path longer than PATH_MAX");
+        expect(process->parents.size() <= 64, "more ancestors than are followed");
       }
     }
   }
 
  private:
   const guest::linux::View& view_;
-  std::vector<Sighting> sockets_;
+  std::vector<guest::linux::SocketTuple> sockets_;
 };
 
 }  // namespace

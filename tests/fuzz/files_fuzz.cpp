@@ -23,8 +23,9 @@ class FilesReader final : public Reader {
   void read(std::size_t choice) override {
     Budget budget(kBudget);
     if (choice == 0) {
-      const auto holders = guest::linux::walk_holders(view_, budget);
-      expect(!holders || holders->all.size() <= kBudget, "more holders than steps");
+      const auto holders =
+          guest::linux::walk_holders(view_, guest::linux::Search::everywhere, budget);
+      expect(holders.all.size() <= kBudget, "more holders than steps");
       return;
     }
     const guest::VirtAddr files = tables_[choice - 1];

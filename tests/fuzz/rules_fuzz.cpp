@@ -22,8 +22,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                  4711,
                  25,
                  0};
-  model::Owner owner{model::Confidence::exact, "", 1000, {}};
-  owner.processes.push_back({7, std::chrono::seconds(3), 1000, 1000, "spam", "/home/alice/spam"});
+  model::Process spammer;
+  spammer.id = {7, std::chrono::seconds(3)};
+  spammer.uid = 1000;
+  spammer.comm = "spam";
+  spammer.exe = "/home/alice/spam";
+  model::Owner owner;
+  owner.confidence = model::Confidence::exact;
+  owner.processes.push_back(std::make_shared<const model::Process>(spammer));
   (void)parsed->decide(packet, owner);
   (void)parsed->decide(packet, {});
   return 0;

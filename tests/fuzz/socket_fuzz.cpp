@@ -23,33 +23,45 @@ class SocketReader final : public Reader {
     guest::linux::SocketTables tables(view_);
     if (choice == 2 * sockets_.size()) {
       std::uint64_t visits = 0;
-      (void)tables.sweep(net_, budget,
-                         [&](std::uint8_t, const guest::linux::SocketTuple&) -> Result<void> {
-                           ++visits;
-                           return {};
-                         });
+      (void)tables.sweep(net_, budget, [&](const guest::linux::SocketTuple&) -> Result<void> {
+        ++visits;
+        return {};
+      });
       expect(visits <= kBudget, "more sockets than steps");
       return;
     }
-    const Sighting& socket = sockets_[choice / 2];
+    const guest::linux::SocketTuple& socket = sockets_[choice / 2];
     if (choice % 2 == 0) {
-      (void)guest::linux::read_tuple(view_, socket.tuple.at);
-      const auto file = guest::linux::read_socket_file(view_, socket.tuple.at);
+      (void)guest::linux::read_tuple(view_, socket.kind, socket.at);
+      (void)guest::linux::read_tcp_window(view_, socket.at);
+      const auto file = guest::linux::read_socket_file(view_, socket.at);
       if (file && file->file) (void)guest::linux::read_file_references(view_, file->file);
       return;
     }
-    if (socket.protocol == packet::protocol::tcp) {
-      (void)tables.find_tcp(net_, flow_from(socket), budget);
-    } else {
-      const auto found = tables.find_udp(net_, flow_from(socket), budget);
-      expect(!found || found->size() <= kBudget, "more sockets than steps");
+    const packet::Flow flow = packet_from(socket).flow;
+    Result<std::vector<guest::linux::SocketTuple>> found;
+    switch (socket.kind) {
+      case guest::linux::SocketKind::tcp:
+        (void)tables.find_tcp(net_, flow, budget);
+        return;
+      case guest::linux::SocketKind::udp:
+        found = tables.find_udp(net_, flow, budget);
+        break;
+      case guest::linux::SocketKind::ping:
+        found = tables.find_ping(net_, flow, budget);
+        break;
+      case guest::linux::SocketKind::raw:
+      case guest::linux::SocketKind::packet:
+        found = tables.find_raw(net_, budget);
+        break;
     }
+    expect(!found || found->size() <= kBudget, "more sockets than steps");
   }
 
  private:
   const guest::linux::View& view_;
   guest::VirtAddr net_;
-  std::vector<Sighting> sockets_;
+  std::vector<guest::linux::SocketTuple> sockets_;
 };
 
 }  // namespace

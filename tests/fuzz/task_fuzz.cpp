@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// One task: who it is, what it runs, its arguments (which lie in the process's own memory).
+// One process: who it is, what it runs, its arguments (which lie in its own memory), its ancestors,
+// its control group and namespaces.
 #include "guest/linux/task.h"
+
+#include "guest/linux/process.h"
 #include "tests/fuzz/hostile_guest.h"
 #include "tests/fuzz/landmarks.h"
 
 namespace xfilter::fuzz {
 
-// The path is the longest part: 512 components of six reads (see path_fuzz.cpp).
-const std::uint64_t kMostSteps = 4'000;
+// Paths are the longest part: 512 components of six reads (see path_fuzz.cpp), of the process and
+// of each of 64 ancestors.
+const std::uint64_t kMostSteps = 66 * (512 * 6 + 30) + 1'000;
 
 namespace {
 
@@ -19,12 +23,15 @@ class TaskReader final : public Reader {
   void read(std::size_t choice) override {
     const auto task = guest::linux::read_task(view_, tasks_[choice].at);
     if (!task) return;
+    const auto process = guest::linux::read_process(view_, *task);
+    expect(!process || process->cgroup.size() <= 4096, "a control group longer than PATH_MAX");
+    expect(!process || process->hostname.size() <= 65, "a hostname longer than __NEW_UTS_LEN");
     expect(task->comm.size() <= 16, "a name longer than TASK_COMM_LEN");
     expect(task->pid >= 0 && task->tgid >= 0, "a negative pid");
     (void)guest::linux::read_cred(view_, *task);
     (void)guest::linux::read_parent_pid(view_, *task);
     const auto exe = guest::linux::read_exe(view_, *task);
-    expect(!exe || exe->size() <= 4096, "a path longer than PATH_MAX");
+    expect(!exe || exe->text.size() <= 4096, "a path longer than PATH_MAX");
     const auto arguments = guest::linux::read_cmdline(view_, *task);
     if (!arguments) return;
     std::size_t bytes = 0;
