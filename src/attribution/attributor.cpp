@@ -86,6 +86,15 @@ bool is_meant_for(const SocketTuple& socket, const packet::Flow& flow) {
          socket.local_port == kIpprotoRaw;
 }
 
+// A chain takes of the packet's budget, but not all of it.
+template <class Find>
+auto find_in_chain(Budget& budget, Find find) {
+  Budget chain(std::min(kLongestChain, budget.left()));
+  auto found = find(chain);
+  (void)budget.spend("hash chains", chain.spent());
+  return found;
+}
+
 }  // namespace
 
 Attributor::Attributor(const View& view, std::function<void()> begin_lookup)
@@ -145,7 +154,7 @@ void Attributor::observe_processes() {
 // None when no socket explains the packet.
 Result<std::optional<Owner>> Attributor::owner_by_socket(const Packet& packet, Budget& budget) {
   XF_TRY(init, init_net(*view_));
-  XF_TRY(explanation, explain(init, packet));
+  XF_TRY(explanation, explain(init, packet, budget));
   // A socket with just this tuple. One that only has the port may have it by chance: NAT gives
   // containers' packets the guest's address, and ports that its own sockets use.
   if (explanation && explanation->has_whole_tuple) return owner_of(*explanation, budget);
@@ -164,14 +173,15 @@ Result<std::optional<Owner>> Attributor::sender_behind_nat(const Packet& packet,
       ((protocol == packet::protocol::icmp || protocol == packet::protocol::icmpv6) &&
        kernel_reply(packet) == nullptr);
   if (!is_tracked) return std::nullopt;
-  Budget chain(kLongestChain);
-  XF_TRY(original, conntrack_.before_nat(packet.flow, chain));
+  XF_TRY(original, find_in_chain(budget, [&](Budget& chain) {
+           return conntrack_.before_nat(packet.flow, chain);
+         }));
   if (!original || *original == packet.flow) return std::nullopt;
 
   Packet as_sent = packet;
   as_sent.flow = *original;
   XF_TRY(init, init_net(*view_));
-  XF_TRY(local, explain(init, as_sent));
+  XF_TRY(local, explain(init, as_sent, budget));
   if (local) return owner_of(*local, budget);
   XF_TRY(found, find_in_namespaces(as_sent, budget));
   if (found) return found;
@@ -185,7 +195,8 @@ Result<std::optional<Owner>> Attributor::find_in_namespaces(const Packet& packet
   XF_TRY(nets, walk_nets(*view_, Budget(kMostNets)));
   for (const Net& net : nets) {
     if (net.at == init) continue;
-    XF_TRY(explanation, explain(net.at, packet));
+    XF_CHECK(budget.spend("net namespaces"));
+    XF_TRY(explanation, explain(net.at, packet, budget));
     if (!explanation) continue;
     XF_TRY(owner, owner_of(*explanation, budget));
     lower_by_raw_senders(owner, init, budget);  // it passes there
@@ -195,25 +206,28 @@ Result<std::optional<Owner>> Attributor::find_in_namespaces(const Packet& packet
 }
 
 Result<std::optional<Attributor::Explanation>> Attributor::explain(VirtAddr net,
-                                                                   const Packet& packet) {
+                                                                   const Packet& packet,
+                                                                   Budget& budget) {
   switch (packet.flow.protocol) {
     case packet::protocol::tcp:
-      return explain_tcp(net, packet);
+      return explain_tcp(net, packet, budget);
     case packet::protocol::udp:
-      return explain_udp(net, packet.flow);
+      return explain_udp(net, packet.flow, budget);
     case packet::protocol::icmp:
     case packet::protocol::icmpv6:
       if (kernel_reply(packet) != nullptr) return std::nullopt;
-      return explain_ping(net, packet.flow);
+      return explain_ping(net, packet.flow, budget);
     default:
       return std::nullopt;
   }
 }
 
 Result<std::optional<Attributor::Explanation>> Attributor::explain_tcp(VirtAddr net,
-                                                                       const Packet& packet) {
-  Budget chain(kLongestChain);
-  XF_TRY(found, tables_.find_tcp(net, packet.flow, chain));
+                                                                       const Packet& packet,
+                                                                       Budget& budget) {
+  XF_TRY(found, find_in_chain(budget, [&](Budget& chain) {
+           return tables_.find_tcp(net, packet.flow, chain);
+         }));
   if (!found) return std::nullopt;
   if (found->state == TcpState::time_wait)
     return Explanation{{}, Confidence::unknown, "TIME_WAIT: the kernel's own reply"};
@@ -235,9 +249,10 @@ Result<std::optional<Attributor::Explanation>> Attributor::explain_tcp(VirtAddr 
 }
 
 Result<std::optional<Attributor::Explanation>> Attributor::explain_udp(VirtAddr net,
-                                                                       const packet::Flow& flow) {
-  Budget chain(kLongestChain);
-  XF_TRY(bound, tables_.find_udp(net, flow, chain));
+                                                                       const packet::Flow& flow,
+                                                                       Budget& budget) {
+  XF_TRY(bound,
+         find_in_chain(budget, [&](Budget& chain) { return tables_.find_udp(net, flow, chain); }));
   if (bound.empty()) return std::nullopt;
   // Like the kernel: a socket connected to this very peer comes before those that talk to anybody.
   const bool has_connected =
@@ -250,9 +265,10 @@ Result<std::optional<Attributor::Explanation>> Attributor::explain_udp(VirtAddr 
 }
 
 Result<std::optional<Attributor::Explanation>> Attributor::explain_ping(VirtAddr net,
-                                                                        const packet::Flow& flow) {
-  Budget chain(kLongestChain);
-  XF_TRY(pinging, tables_.find_ping(net, flow, chain));
+                                                                        const packet::Flow& flow,
+                                                                        Budget& budget) {
+  XF_TRY(pinging,
+         find_in_chain(budget, [&](Budget& chain) { return tables_.find_ping(net, flow, chain); }));
   if (pinging.empty()) return std::nullopt;
   return Explanation{std::move(pinging), Confidence::exact, "", false};
 }

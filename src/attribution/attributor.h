@@ -58,10 +58,14 @@ class Attributor {
                                                         Budget& budget);
   Result<std::optional<model::Owner>> find_in_namespaces(const packet::Packet& packet,
                                                          Budget& budget);
-  Result<std::optional<Explanation>> explain(guest::VirtAddr net, const packet::Packet& packet);
-  Result<std::optional<Explanation>> explain_tcp(guest::VirtAddr net, const packet::Packet& packet);
-  Result<std::optional<Explanation>> explain_udp(guest::VirtAddr net, const packet::Flow& flow);
-  Result<std::optional<Explanation>> explain_ping(guest::VirtAddr net, const packet::Flow& flow);
+  Result<std::optional<Explanation>> explain(guest::VirtAddr net, const packet::Packet& packet,
+                                             Budget& budget);
+  Result<std::optional<Explanation>> explain_tcp(guest::VirtAddr net, const packet::Packet& packet,
+                                                 Budget& budget);
+  Result<std::optional<Explanation>> explain_udp(guest::VirtAddr net, const packet::Flow& flow,
+                                                 Budget& budget);
+  Result<std::optional<Explanation>> explain_ping(guest::VirtAddr net, const packet::Flow& flow,
+                                                  Budget& budget);
 
   Result<model::Owner> owner_of(const Explanation& explanation, Budget& budget);
   Result<model::Owner> owner_of(const guest::linux::SocketTuple& socket, Budget& budget);
