@@ -18,8 +18,9 @@ using namespace guest::linux;
 namespace {
 
 constexpr std::size_t kMostKnown = 4'000;
-// Usually a hundred reads, for a long line of ancestors with long paths some thousand.
-constexpr std::uint64_t kStepsPerProcess = 500;
+constexpr std::uint64_t kStepsPerProcess = 10;  // besides ancestors and paths, which are counted
+// A guess: ten ancestors with paths of five components are 60.
+constexpr std::uint64_t kStepsPerObserved = 1'000;
 constexpr std::size_t kMostDescents = 50'000;
 constexpr std::chrono::seconds kRound{1};    // a choice: what daemonises within it escapes
 constexpr std::size_t kObservedAtOnce = 16;  // packets wait meanwhile: some 100 us
@@ -33,7 +34,7 @@ Result<ProcessRef> ProcessTable::find(VirtAddr leader, Budget& budget) {
   const auto known = known_.find(leader.value);
   if (known != known_.end() && known->second.task == task) return known->second.facts;
   XF_CHECK(budget.spend("owners", kStepsPerProcess));
-  XF_TRY(process, read_process(*view_, task));
+  XF_TRY(process, read_process(*view_, task, budget));
   remember(process);
   process.parents = ancestors_of(process.id);
   auto facts = std::make_shared<const Process>(std::move(process));
@@ -98,7 +99,7 @@ void ProcessTable::observe() {
     if (!task || task->is_kernel_thread) continue;
     const auto known = descents_.find({task->pid, task->start_boottime});
     if (known != descents_.end() && known->second.comm == task->comm) continue;
-    Budget budget(2 * kStepsPerProcess);
+    Budget budget(kStepsPerObserved);
     (void)find(leader, budget);  // it may have ended meanwhile
   }
 }

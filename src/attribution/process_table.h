@@ -22,8 +22,7 @@ class ProcessTable {
   explicit ProcessTable(const guest::linux::View& view) : view_(&view) {}
 
   // Facts of the process that this task_struct leads, true at this moment.
-  // Cost: a dozen reads when they are known already; guest/linux/process.h when not, which is
-  // kStepsPerProcess of the budget.
+  // Cost: a dozen reads when they are known already; guest/linux/process.h when not.
   Result<model::ProcessRef> find(guest::VirtAddr leader, Budget& budget);
 
   // Goes through all processes, round after round, and remembers the parents of those that are new.

@@ -33,7 +33,7 @@ Result<ProcessEntry> read_entry(const View& view, VirtAddr at, Budget& budget) {
     return {};
   }));
   std::sort(entry.tids.begin(), entry.tids.end());
-  XF_TRY(process, read_process(view, task));
+  XF_TRY(process, read_process(view, task, budget));
   entry.process = std::move(process);
   return entry;
 }

@@ -29,14 +29,16 @@ class PathReader final : public Reader {
 
   std::size_t choices() const override { return paths_.size(); }
   void read(std::size_t choice) override {
-    const auto path = guest::linux::read_path(view_, paths_[choice]);
+    Budget budget(1'000);
+    const auto path = guest::linux::read_path(view_, paths_[choice], budget);
     expect(!path || path->text.size() <= 4096, "a path longer than PATH_MAX");
   }
 
  private:
   void add(guest::VirtAddr file) {
     const guest::VirtAddr path = file + view_.layout().file_f_path.offset;
-    if (file && guest::linux::read_path(view_, path)) paths_.push_back(path);
+    Budget budget(1'000);
+    if (file && guest::linux::read_path(view_, path, budget)) paths_.push_back(path);
   }
 
   const guest::linux::View& view_;

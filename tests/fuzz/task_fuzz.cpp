@@ -9,11 +9,9 @@
 
 namespace xfilter::fuzz {
 
-// Paths are the longest part: 512 components of six reads (see path_fuzz.cpp), of the process and
-// of each of 64 ancestors.
-const std::uint64_t kMostSteps = 66 * (512 * 6 + 30) + 1'000;
-
 namespace {
+
+constexpr std::uint64_t kBudget = 1'000;
 
 class TaskReader final : public Reader {
  public:
@@ -23,14 +21,15 @@ class TaskReader final : public Reader {
   void read(std::size_t choice) override {
     const auto task = guest::linux::read_task(view_, tasks_[choice].at);
     if (!task) return;
-    const auto process = guest::linux::read_process(view_, *task);
+    Budget budget(kBudget);
+    const auto process = guest::linux::read_process(view_, *task, budget);
     expect(!process || process->cgroup.size() <= 4096, "a control group longer than PATH_MAX");
     expect(!process || process->hostname.size() <= 65, "a hostname longer than __NEW_UTS_LEN");
     expect(task->comm.size() <= 16, "a name longer than TASK_COMM_LEN");
     expect(task->pid >= 0 && task->tgid >= 0, "a negative pid");
     (void)guest::linux::read_cred(view_, *task);
     (void)guest::linux::read_parent_pid(view_, *task);
-    const auto exe = guest::linux::read_exe(view_, *task);
+    const auto exe = guest::linux::read_exe(view_, *task, budget);
     expect(!exe || exe->text.size() <= 4096, "a path longer than PATH_MAX");
     const auto arguments = guest::linux::read_cmdline(view_, *task);
     if (!arguments) return;
@@ -45,6 +44,9 @@ class TaskReader final : public Reader {
 };
 
 }  // namespace
+
+// A step is a component of a path with six reads, or an ancestor with thirty; the rest is besides.
+const std::uint64_t kMostSteps = 36 * kBudget + 1'000;
 
 std::unique_ptr<Reader> open_reader(guest::memory::GuestMemory&, const guest::linux::View& view) {
   return std::make_unique<TaskReader>(view);

@@ -22,9 +22,9 @@ Result<std::string> read_component(const View& view, VirtAddr dentry) {
 
 }  // namespace
 
-Result<Path> read_path(const View& view, VirtAddr path) {
+Result<Path> read_path(const View& view, VirtAddr path, Budget& budget) {
   const auto& layout = view.layout();
-  Budget budget(kMostComponents);
+  Budget components(kMostComponents);
   XF_TRY(vfsmount, view.read_pointer(path, layout.path_mnt));
   XF_TRY(dentry, view.read_pointer(path, layout.path_dentry));
   VirtAddr mount = vfsmount - layout.mount_mnt.offset;
@@ -34,6 +34,7 @@ Result<Path> read_path(const View& view, VirtAddr path) {
   const bool is_deleted = !hash_pprev && first_parent != dentry;
   std::string text;
   while (true) {
+    XF_CHECK(components.spend("path"));
     XF_CHECK(budget.spend("path"));
     XF_TRY(mount_root, view.space().read_pointer(mount + layout.mount_mnt.offset +
                                                  layout.vfsmount_mnt_root.offset));

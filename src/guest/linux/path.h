@@ -3,7 +3,7 @@
 //
 // Walks dentries up to the root of the mount and on through the mounts it is mounted on, to the
 // top: so the path is the one in the file's own mount namespace, whatever root directory a process
-// has. Cost: two or three reads a component.
+// has. Cost: two or three reads a component, which is a step of the budget.
 #pragma once
 
 #include <string>
@@ -18,6 +18,6 @@ struct Path {
 };
 
 // `path` is the address of a struct path.
-Result<Path> read_path(const View& view, VirtAddr path);
+Result<Path> read_path(const View& view, VirtAddr path, Budget& budget);
 
 }  // namespace xfilter::guest::linux

@@ -10,20 +10,22 @@ namespace {
 
 constexpr std::size_t kMostAncestors = 64;  // a choice; login to shell to program is about eight
 
-Result<model::Ancestor> read_ancestor(const View& view, const Task& leader) {
-  XF_TRY(exe, read_exe(view, leader));
+Result<model::Ancestor> read_ancestor(const View& view, const Task& leader, Budget& budget) {
+  XF_TRY(exe, read_exe(view, leader, budget));
   return model::Ancestor{{leader.pid, leader.start_boottime}, leader.comm, std::move(exe.text)};
 }
 
-Result<std::vector<model::Ancestor>> read_parents(const View& view, const Task& leader) {
+Result<std::vector<model::Ancestor>> read_parents(const View& view, const Task& leader,
+                                                  Budget& budget) {
   std::vector<model::Ancestor> parents;
   VirtAddr parent = leader.real_parent;
   while (parents.size() < kMostAncestors) {
+    XF_CHECK(budget.spend("parents"));
     // The thread that forked; the process is its leader's.
     XF_TRY(at, view.read_pointer(parent, view.layout().task_group_leader));
     XF_TRY(task, read_task(view, at));
     if (task.pid == 0) break;  // the idle task
-    XF_TRY(ancestor, read_ancestor(view, task));
+    XF_TRY(ancestor, read_ancestor(view, task, budget));
     parents.push_back(std::move(ancestor));
     parent = task.real_parent;
   }
@@ -32,7 +34,7 @@ Result<std::vector<model::Ancestor>> read_parents(const View& view, const Task& 
 
 }  // namespace
 
-Result<model::Process> read_process(const View& view, const Task& leader) {
+Result<model::Process> read_process(const View& view, const Task& leader, Budget& budget) {
   model::Process process;
   process.id = {leader.pid, leader.start_boottime};
   process.comm = leader.comm;
@@ -41,9 +43,9 @@ Result<model::Process> read_process(const View& view, const Task& leader) {
   process.gid = cred.egid;
   process.real_uid = cred.uid;
   process.real_gid = cred.gid;
-  XF_TRY(parents, read_parents(view, leader));
+  XF_TRY(parents, read_parents(view, leader, budget));
   process.parents = std::move(parents);
-  XF_TRY(exe, read_exe(view, leader));
+  XF_TRY(exe, read_exe(view, leader, budget));
   process.exe = std::move(exe.text);
   process.exe_is_deleted = exe.is_deleted;
   XF_TRY(cmdline, read_cmdline(view, leader));

@@ -69,11 +69,11 @@ Result<std::int32_t> read_parent_pid(const View& view, const Task& task) {
   return view.read<std::int32_t>(task.real_parent, view.layout().task_tgid);
 }
 
-Result<Path> read_exe(const View& view, const Task& task) {
+Result<Path> read_exe(const View& view, const Task& task, Budget& budget) {
   if (!task.mm || task.is_kernel_thread) return Path();
   XF_TRY(file, view.read_pointer(task.mm, view.layout().mm_exe_file));
   if (!file) return Path();
-  return read_path(view, file + view.layout().file_f_path.offset);
+  return read_path(view, file + view.layout().file_f_path.offset, budget);
 }
 
 Result<std::optional<std::uint32_t>> read_audit_session(const View& view, const Task& task) {

@@ -46,7 +46,7 @@ Result<Cred> read_cred(const View& view, const Task& task);
 Result<std::int32_t> read_parent_pid(const View& view, const Task& task);  // tgid of real_parent
 
 // Path of the program; empty for kernel threads and zombies.
-Result<Path> read_exe(const View& view, const Task& task);
+Result<Path> read_exe(const View& view, const Task& task, Budget& budget);
 
 // The login session that the audit system counts; none without one.
 Result<std::optional<std::uint32_t>> read_audit_session(const View& view, const Task& task);

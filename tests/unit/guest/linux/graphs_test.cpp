@@ -141,7 +141,8 @@ RC_GTEST_PROP(ReadPath, a_path_through_mounts_is_its_names_joined, ()) {
     expected += "/" + name;
   }
   guest.write_path(mount(mounts - 1), dentry(depth));
-  const auto path = read_path(guest.view(), SyntheticGuest::at(kPath));
+  Budget budget(1'000);
+  const auto path = read_path(guest.view(), SyntheticGuest::at(kPath), budget);
   RC_ASSERT(path.has_value());
   RC_ASSERT(path->text == (expected.empty() ? "/" : expected));
   RC_ASSERT(!path->is_deleted);
@@ -158,7 +159,8 @@ RC_GTEST_PROP(ReadPath, any_graph_of_dentries_and_mounts_ends_within_path_max, (
     guest.write_mount(i, any(mount), any(dentry), any(dentry));
   }
   guest.write_path(mount(0), dentry(0));
-  const auto path = read_path(guest.view(), SyntheticGuest::at(kPath));
+  Budget budget(1'000);
+  const auto path = read_path(guest.view(), SyntheticGuest::at(kPath), budget);
   RC_ASSERT(guest.ram.reads() <= 512u * 6 + 4);
   if (path) RC_ASSERT(path->text.size() <= 4096u && path->text.front() == '/');
 }
