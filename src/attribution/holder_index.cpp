@@ -104,6 +104,7 @@ void HolderIndex::look_in_table_of(const Holder& user, VirtAddr file, Budget& bu
   if (!descriptors) return;
   for (std::uint32_t fd = 0; fd < descriptors->size(); ++fd) {
     if ((*descriptors)[fd] != file) continue;
+    if (!budget.spend("slots of one file")) return;
     Holder holder = user;
     holder.file = file;
     holder.fd = fd;
