@@ -163,6 +163,17 @@ def kernel(name: str) -> pathlib.Path:
     return built(cache() / f"kernel-{name}", build)
 
 
+def uefi() -> pathlib.Path:
+    """UEFI firmware for QEMU."""
+
+    def build(partial):
+        apt = Apt("bookworm")
+        apt.update()
+        apt.unpack("ovmf", partial)
+
+    return built(cache() / "ovmf", build) / "usr/share/ovmf/OVMF.fd"
+
+
 def qemu() -> dict:
     """How to start QEMU: the program, its firmware's folders, its environment."""
     root = extract_root("qemu", [QEMU_SUITE, "bookworm"], ["qemu-system-x86"])

@@ -3,7 +3,8 @@
 
 right   the owner is the set of processes that the packet names, at the highest confidence that
         docs/attribution.md allows for its kind
-lower   the right set, at a lower confidence
+lower   the right set, at a lower confidence (too high: at a higher one, which is a mistake too)
+other   the sender is in the set, but so are others, or a holder is missing
 wrong   the packet's sender is not in the set
 """
 
@@ -81,29 +82,30 @@ def judge(packet: dict) -> tuple[str, str]:
     """Kind and outcome of a packet that carries a claim."""
     kind, pids = packet["claim"].split()
     claimed = sorted(map(int, pids.split(",")))
-    best = BEST.get(kind, "exact")
+    best = BEST.get(kind.removeprefix("container-"), "exact")
     if not packet["pids"]:
         return kind, "unknown"
-    if kind == "reuseport":
-        return kind, "ambiguous" if claimed[0] in packet["pids"] else "wrong"
     if not set(claimed) & set(packet["pids"]):
         return kind, "wrong"
+    if best == "ambiguous":  # each names itself alone
+        return kind, "right" if packet["confidence"] == best else "too high"
     if packet["confidence"] == "ambiguous":
         return kind, "ambiguous"
     if packet["pids"] != claimed:
-        return kind, "other set"
+        return kind, "other"
     if packet["confidence"] == best or packet["reason"].startswith(AFTER_CLOSE):
         return kind, "right"
     return kind, "lower" if best == "exact" else "too high"
 
 
-def summary(packets: list[dict]) -> dict[str, collections.Counter]:
-    counts = collections.defaultdict(collections.Counter)
+def count(packets: list[dict]) -> dict[str, collections.Counter]:
+    """Outcomes by kind."""
+    by_kind = collections.defaultdict(collections.Counter)
     for packet in packets:
         if packet["claim"]:
             kind, outcome = judge(packet)
-            counts[kind][outcome] += 1
-    return counts
+            by_kind[kind][outcome] += 1
+    return by_kind
 
 
 def serve_for_ever():

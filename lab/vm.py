@@ -33,10 +33,10 @@ class GuestFailed(RuntimeError):
 class Guest:
     def __init__(self, kernel: str, network: Network | None = None, *, memory_mib: int = 512, cpus: int = 2,
                  share: bool = False, cpu: str = "max", append: str = "", accel: str | None = None,
-                 wait: bool = True, boot_seconds: float = BOOT_SECONDS, containers: bool = False):
+                 wait: bool = True, boot_seconds: float = BOOT_SECONDS, containers: bool = False, uefi: bool = False):
         self.kernel, self.network, self.memory_mib, self.cpus = kernel, network, memory_mib, cpus
         self.share, self.cpu, self.append, self.accel, self._wait = share, cpu, append, accel, wait
-        self.boot_seconds, self.containers = boot_seconds, containers
+        self.boot_seconds, self.containers, self.uefi = boot_seconds, containers, uefi
         self._number = 0
         self._process = self._port = self._qmp = None
 
@@ -63,6 +63,8 @@ class Guest:
                    "-serial", f"file:{self.folder}/console", "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off",
                    "-device", "virtio-serial-pci", "-chardev", f"socket,id=lab,path={self.folder}/port,server=on,wait=off",
                    "-device", "virtserialport,chardev=lab,name=lab"]
+        if self.uefi:
+            command += ["-bios", str(packages.uefi())]
         if self.network:
             net = self.network
             append += f" lab.ip4={net.guest4}/24 lab.ip6={net.guest6}/64"

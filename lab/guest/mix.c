@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // lab/guest/mix.c: a process with one of everything that the views must show: listeners, connections and
 // datagram sockets of both families, v4-mapped ones, a socket shared with a child, a thread with a
-// descriptor table of its own. Prints "ready" and sleeps.
+// descriptor table of its own; as root also raw, packet and ping sockets, and processes in namespaces of
+// their own, of another user, and without a program file. Prints "ready" and sleeps.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <net/ethernet.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +22,13 @@ static void must(int ok, const char *what) {
     perror(what);
     exit(1);
   }
+}
+
+static void write_file(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY);
+  if (fd < 0) return;
+  if (write(fd, text, strlen(text)) < 0) perror(path);
+  close(fd);
 }
 
 static int bound(int family, int type, int port, struct sockaddr_storage *address, socklen_t *size) {
@@ -88,11 +99,77 @@ static void *thread_with_own_table(void *unused) {
   return unused;
 }
 
-int main(void) {
+// What only root can have: sockets that send anything, and namespaces.
+static void raw_sockets(void) {
+  must(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) >= 0, "raw ICMP");
+  must(socket(AF_INET, SOCK_RAW, IPPROTO_RAW) >= 0, "raw");
+  must(socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6) >= 0, "raw ICMPv6");
+  must(socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ARP)) >= 0, "packet");
+  must(socket(AF_PACKET, SOCK_DGRAM, 0) >= 0, "packet, silent");
+}
+
+static void ping_sockets(void) {
+  struct sockaddr_in v4 = {.sin_family = AF_INET};
+  struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+  int fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+  must(fd >= 0 && bind(fd, (struct sockaddr *)&v4, sizeof v4) == 0, "ping");
+  fd = socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6);
+  must(fd >= 0 && bind(fd, (struct sockaddr *)&v6, sizeof v6) == 0, "ping6");
+}
+
+static void in_own_namespaces(void) {
+  if (fork() != 0) return;
+  must(unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWPID) == 0, "unshare namespaces");
+  must(sethostname("of-its-own", 10) == 0, "sethostname");
+  if (fork() == 0) {  // the first of the pid namespace
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(53)};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    must(bind(fd, (struct sockaddr *)&any, sizeof any) == 0, "bind in namespace");
+    raw_sockets();
+    setsid();
+  }
+  pause();
+}
+
+static void as_somebody_else(void) {
+  if (fork() != 0) return;
+  write_file("/proc/self/loginuid", "1000");  // where the audit system is: a login session
+  must(setresgid(1001, 1002, 1003) == 0 && setresuid(1001, 1002, 1003) == 0, "setresuid");
+  pause();
+}
+
+// Programs that are not where they were: unlinked, and never linked.
+static void without_a_file(void) {
+  char program[1 << 16];
+  ssize_t size;
+  int from = open("/proc/self/exe", O_RDONLY), gone = open("/tmp/gone", O_WRONLY | O_CREAT | O_TRUNC, 0755);
+  int memory = memfd_create("in memory", 0);
+  while ((size = read(from, program, sizeof program)) > 0)
+    must(write(gone, program, (size_t)size) == size && write(memory, program, (size_t)size) == size, "copy");
+  close(gone);
+  if (fork() == 0) execl("/tmp/gone", "gone", "--pause", (char *)NULL);
+  if (fork() == 0) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", memory);
+    execl(path, "memory", "--pause", (char *)NULL);
+  }
+  usleep(300000);
+  unlink("/tmp/gone");
+}
+
+int main(int argc, char **argv) {
   struct sockaddr_storage address;
   socklen_t size;
   pthread_t thread;
 
+  if (argc > 1 && !strcmp(argv[1], "--pause")) return pause();
+  if (geteuid() == 0) {
+    ping_sockets();
+    raw_sockets();
+    in_own_namespaces();
+    as_somebody_else();
+    without_a_file();
+  }
   connection(AF_INET, 0);
   connection(AF_INET6, 0);
   connection(AF_INET, 1);

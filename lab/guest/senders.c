@@ -5,7 +5,8 @@
 //
 // One process (or more, as the kind has it) a KIND sends for SECONDS, with PAUSE microseconds between packets. Each
 // packet's payload starts with "xft1 KIND PID[,PID...] ": all the processes that hold the socket at that moment, by
-// their pids in the guest's first pid namespace (in a container, /hostproc is the proc file system of that one).
+// their pids in the guest's first pid namespace (in a container, /hostproc is the proc file system of that one, and
+// KIND is "container-KIND").
 // TCP goes to port 7001, datagrams to port 9001. What is forged comes from OWN4.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -45,8 +46,9 @@ static int own_pid(void) {
 }
 
 static int message(char *text, size_t size, int first, int second) {
-  if (second) return snprintf(text, size, "xft1 %s %d,%d ", kind, first, second);
-  return snprintf(text, size, "xft1 %s %d ", kind, first);
+  const char *where = access("/hostproc", F_OK) == 0 ? "container-" : "";
+  if (second) return snprintf(text, size, "xft1 %s%s %d,%d ", where, kind, first, second);
+  return snprintf(text, size, "xft1 %s%s %d ", where, kind, first);
 }
 
 static socklen_t server(int family, int port, int is_mapped, struct sockaddr_storage *address) {

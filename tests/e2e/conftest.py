@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 import pathlib
 import sys
 
@@ -11,6 +12,20 @@ from lab import packages, process  # noqa: E402
 from lab.network import Network  # noqa: E402
 from lab.sink import Sink  # noqa: E402
 from lab.vm import Guest  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--report", metavar="FILE", help="write what was counted on each guest as JSON (docs/reports.md)")
+
+
+def pytest_configure(config):
+    config.report = []  # an entry a guest
+
+
+def pytest_sessionfinish(session):
+    file = session.config.getoption("--report")
+    if file:
+        pathlib.Path(file).write_text(json.dumps({"guests": session.config.report}, indent=1) + "\n")
 
 
 @pytest.fixture(scope="session", autouse=True)
