@@ -79,11 +79,10 @@ bool could_have_sent(const SocketTuple& socket, const packet::Flow& flow) {
          socket.is_ipv6_socket == (flow.src.family == packet::IpAddress::Family::v6);
 }
 
-// Made for packets like this one.
-bool is_meant_for(const SocketTuple& socket, const packet::Flow& flow) {
-  constexpr std::uint16_t kIpprotoRaw = 255;
-  return socket.kind == SocketKind::packet || socket.local_port == flow.protocol ||
-         socket.local_port == kIpprotoRaw;
+// Opened for this protocol, one that few other sockets send.
+bool is_made_for(const SocketTuple& socket, const packet::Flow& flow) {
+  return socket.kind == SocketKind::raw && socket.local_port == flow.protocol &&
+         flow.protocol != packet::protocol::tcp && flow.protocol != packet::protocol::udp;
 }
 
 // A chain takes of the packet's budget, but not all of it.
@@ -109,6 +108,7 @@ Attributor::Attributor(const View& view, std::function<void()> begin_lookup)
 
 Owner Attributor::attribute(const Packet& packet) {
   begin_lookup_();
+  raw_senders_.begin_lookup();
   if (packet.kind != packet::Kind::ip)
     return unknown_owner("not a whole IP packet: no socket can be looked up");
   // A new connection never inherits.
@@ -129,7 +129,10 @@ Owner Attributor::attribute(const Packet& packet) {
   if (auto last = last_owner(packet, *by_socket, budget)) return std::move(*last);
   if (*by_socket) return std::move(**by_socket);
   auto owner = unexplained(packet, budget);
-  return owner ? std::move(*owner) : unknown_owner(owner.error().message);
+  if (!owner) return unknown_owner(owner.error().message);
+  // Nobody has this tuple; whoever was seen sending with it may send more.
+  if (owner->confidence == Confidence::exact) last_owners_.put(packet.flow, *owner);
+  return std::move(*owner);
 }
 
 // After close() the kernel goes on sending for a TCP socket that nobody holds. A datagram from a
@@ -359,41 +362,51 @@ void Attributor::lower_by_raw_senders(Owner& owner, VirtAddr net, Budget& budget
   lower("somebody in its network namespace can forge packets: a raw or packet socket is open");
 }
 
-// No socket of the usual kinds sent this. Raw or packet sockets can send anything; the kernel too.
+// No socket of the usual kinds has this tuple. It may be closed already, the kernel itself may have
+// sent it, or somebody through a raw or packet socket: who is seen sending through one.
 Result<Owner> Attributor::unexplained(const Packet& packet, Budget& budget) {
-  Owner owner;
-  std::size_t sockets = 0;
-  bool has_unheld = false, are_all_meant = true;
+  std::vector<ProcessRef> sending, meant, able;
+  bool is_unheld = false;
   XF_TRY(nets, walk_nets(*view_, Budget(kMostNets)));
   for (const Net& net : nets) {
+    XF_CHECK(budget.spend("net namespaces"));
     XF_TRY(senders, raw_senders_.in(net.at, budget));
     for (const auto& sender : senders) {
       if (!could_have_sent(sender.socket, packet.flow)) continue;
-      ++sockets;
-      has_unheld = has_unheld || sender.processes.empty();
-      are_all_meant = are_all_meant && is_meant_for(sender.socket, packet.flow);
-      add_missing(owner.processes, sender.processes);
+      add_missing(able, sender.processes);
+      if (sender.is_sending) add_missing(sending, sender.processes);
+      if (sender.is_sending && sender.processes.empty()) is_unheld = true;
+      if (is_made_for(sender.socket, packet.flow)) add_missing(meant, sender.processes);
     }
   }
   const char* const reply = kernel_reply(packet);
-  if (owner.processes.empty())
-    return unknown_owner(
-        reply != nullptr ? fmt::format("{}: the kernel's own", reply)
-                         : fmt::format("no {} socket has this tuple, and nobody holds a raw socket",
-                                       packet::protocol_name(packet.flow.protocol)));
-  if (reply != nullptr) {
-    owner.confidence = Confidence::ambiguous;
-    owner.reason = fmt::format("{}: the kernel's own, or from a raw or packet socket", reply);
-  } else if (owner.processes.size() > 1 || has_unheld) {
-    owner.confidence = Confidence::ambiguous;
-    owner.reason =
-        fmt::format("no socket has this tuple; {} raw or packet sockets could send it", sockets);
-  } else if (are_all_meant) {
-    owner.confidence = Confidence::exact;
+  if (able.empty())
+    return unknown_owner(reply != nullptr
+                             ? fmt::format("{}: the kernel's own", reply)
+                             : fmt::format("no {} socket has this tuple, and nobody holds a raw "
+                                           "socket",
+                                           packet::protocol_name(packet.flow.protocol)));
+  Owner owner;
+  owner.alternatives = able;
+  if (!sending.empty() && reply == nullptr) {
+    const bool is_one = sending.size() == 1 && !is_unheld;
+    owner.confidence = is_one ? Confidence::exact : Confidence::ambiguous;
+    if (!is_one) owner.reason = "several raw or packet sockets are sending";
+    owner.processes = std::move(sending);
+  } else if (!meant.empty() && reply == nullptr) {
+    owner.confidence = meant.size() == 1 ? Confidence::inferred : Confidence::ambiguous;
+    owner.reason = "raw sockets of this protocol are open, and no other socket sent this";
+    owner.processes = std::move(meant);
   } else {
-    owner.confidence = Confidence::inferred;
-    owner.reason = "no socket has this tuple; only this raw socket, of another protocol, is open";
+    owner.reason = fmt::format(
+        "{}, or somebody's who holds a raw or packet socket",
+        reply != nullptr ? fmt::format("{}: the kernel's own", reply)
+                         : "no socket has this tuple: it may be one that was closed at once");
   }
+  std::erase_if(owner.alternatives, [&](const ProcessRef& process) {
+    return std::find(owner.processes.begin(), owner.processes.end(), process) !=
+           owner.processes.end();
+  });
   return owner;
 }
 

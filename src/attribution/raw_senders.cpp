@@ -40,6 +40,22 @@ Result<std::vector<RawSenders::Sender>> RawSenders::in(VirtAddr net, Budget& bud
   return seen.senders;
 }
 
+void RawSenders::begin_lookup() {
+  std::size_t watched = 0;
+  for (auto& [net, seen] : by_net_)
+    for (Sender& sender : seen.senders) {
+      if (++watched > kMostWatched) return;
+      sender.is_sending = is_sending(sender.socket);
+    }
+}
+
+bool RawSenders::is_sending(const SocketTuple& socket) const {
+  const auto sending = read_is_sending(*view_, socket.at);
+  // The memory may be another socket's by now.
+  const auto now = read_tuple(*view_, socket.kind, socket.at);
+  return sending && *sending && now && now->net == socket.net;
+}
+
 Result<void> RawSenders::look(VirtAddr net, Seen& seen, Budget& budget) {
   XF_TRY(sockets, tables_.find_raw(net, budget));
   const auto now = Clock::now();
@@ -54,7 +70,8 @@ Result<void> RawSenders::look(VirtAddr net, Seen& seen, Budget& budget) {
   for (const SocketTuple& socket : sockets) {
     bool is_dhcp_client = false;
     XF_TRY(processes, holders_of(socket, is_dhcp_client, budget));
-    if (!is_dhcp_client) seen.senders.insert(seen.senders.begin(), {socket, processes, now});
+    if (is_dhcp_client) continue;
+    seen.senders.insert(seen.senders.begin(), {socket, processes, now, is_sending(socket)});
   }
   seen.looked = now;
   return {};

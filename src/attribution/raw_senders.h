@@ -22,6 +22,7 @@ namespace xfilter::attribution {
 
 inline constexpr std::chrono::milliseconds kFresh{1};
 inline constexpr std::chrono::seconds kRemembered{10};
+inline constexpr std::size_t kMostWatched = 64;
 
 class RawSenders {
  public:
@@ -33,7 +34,14 @@ class RawSenders {
     guest::linux::SocketTuple socket;
     std::vector<model::ProcessRef> processes;  // empty: a socket that no process holds
     std::chrono::steady_clock::time_point seen;
+    bool is_sending = false;  // what it sent was on its way when this look-up began
   };
+
+  // To be called first of all when a packet came: who is sending? It shows for a moment only, until
+  // the guest's driver takes back what went out.
+  // Cost: a read for each raw or packet socket that is known, at most kMostWatched.
+  void begin_lookup();
+
   // Those of the namespace `net`, latest first. An error when it cannot be told who there is.
   Result<std::vector<Sender>> in(guest::VirtAddr net, Budget& budget);
 
@@ -48,6 +56,8 @@ class RawSenders {
                                                     bool& all_are_dhcp_clients, Budget& budget);
   Result<bool> is_dhcp_client(const guest::linux::Holder& holder,
                               const model::Process& process) const;
+
+  bool is_sending(const guest::linux::SocketTuple& socket) const;
 
   const guest::linux::View* view_;
   HolderIndex* holders_;

@@ -126,6 +126,11 @@ Result<TcpWindow> read_tcp_window(const View& view, VirtAddr sock) {
   return window;
 }
 
+Result<bool> read_is_sending(const View& view, VirtAddr sock) {
+  XF_TRY(allocated, view.read<std::uint32_t>(sock, view.layout().sk_wmem_alloc));
+  return allocated > 1;
+}
+
 Result<VirtAddr> read_sock_of_file(const View& view, VirtAddr file) {
   const auto& layout = view.layout();
   XF_TRY(operations, view.read_pointer(file, layout.file_f_op));

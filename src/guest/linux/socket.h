@@ -79,6 +79,10 @@ struct SocketFile {
 // Of a full sock. Verified: file -> socket -> sock leads back, otherwise guest_data_invalid.
 Result<SocketFile> read_socket_file(const View& view, VirtAddr sock);
 
+// Whether something that the socket sent has not left the guest's network device yet, or has not been
+// taken back from it. A sock has one byte of sk_wmem_alloc itself (sk_alloc()); packets have the rest.
+Result<bool> read_is_sending(const View& view, VirtAddr sock);
+
 // The sock behind a struct file, or none if it is not a socket's file.
 Result<VirtAddr> read_sock_of_file(const View& view, VirtAddr file);
 
