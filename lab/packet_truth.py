@@ -18,7 +18,7 @@ PROGRAM = ROOT / "build/release/tests/packet_truth"
 TCP_PORT, UDP_PORT = 7001, 9001
 # The best that can be known of each kind; TCP and connected UDP: exact.
 BEST = {"any4": "inferred", "any6": "inferred", "reuseport": "ambiguous"}
-AFTER_CLOSE = "the flow's last known owner"
+AFTER_CLOSE, A_FRAGMENT = "the flow's last known owner", "a fragment: "
 
 
 class Discard:
@@ -94,7 +94,7 @@ def judge(packet: dict) -> tuple[str, str]:
         return kind, "ambiguous"
     if packet["pids"] != claimed:
         return kind, "other"
-    if packet["confidence"] == best or packet["reason"].startswith(AFTER_CLOSE):
+    if packet["confidence"] == best or packet["reason"].startswith((AFTER_CLOSE, A_FRAGMENT)):
         return kind, "right"
     return kind, "lower" if best == "exact" else "too high"
 

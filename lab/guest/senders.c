@@ -184,6 +184,22 @@ static void pass_on(void) {
   }
 }
 
+// Datagrams of three fragments, each of which says who sends it.
+static void large_datagrams(void) {
+  static char text[4000];
+  char claim[128];
+  int length = message(claim, sizeof claim, own_pid(), 0);
+  for (size_t at = 0; at + (size_t)length < sizeof text; at += (size_t)length) memcpy(text + at, claim, (size_t)length);
+  while (goes_on()) {
+    int fd = connected(AF_INET, SOCK_DGRAM, 0);
+    for (int i = 0; i < MESSAGES_PER_SOCKET && goes_on(); ++i) {
+      if (send(fd, text, sizeof text, 0) < 0) perror("send");
+      usleep(pause_us);
+    }
+    close(fd);
+  }
+}
+
 // What exec() keeps: the descriptor; the program starts anew with it, sends, and does it again.
 static void exec_with(int fd) {
   char number[16], until[32], pause_text[16];
@@ -302,6 +318,7 @@ static void run(const char *own4) {
   if (!strcmp(kind, "reuseport")) share_port();
   if (!strcmp(kind, "forked")) share_by_fork();
   if (!strcmp(kind, "passed")) pass_on();
+  if (!strcmp(kind, "fragments")) large_datagrams();
   if (!strcmp(kind, "executed")) exec_with(connected(AF_INET, SOCK_DGRAM, 0));
   if (!strcmp(kind, "thread")) thread_with_own_table();
   if (!strcmp(kind, "ping4")) ping(AF_INET);

@@ -29,7 +29,8 @@ constexpr std::uint64_t kMostNets = 1'000;
 constexpr std::size_t kMostProcesses = 256;
 // Last owners: what is kept must not grow with what the guest does.
 constexpr std::size_t kMostFlows = 32'768;
-constexpr std::size_t kMostRemembered = 8;  // processes
+constexpr std::size_t kMostRemembered = 8;      // processes
+constexpr std::size_t kMostFragmented = 1'024;  // datagrams; fragments follow each other closely
 
 // Two moments of one struct sock: the same socket, if nothing that makes it this socket has
 // changed.
@@ -104,13 +105,48 @@ Attributor::Attributor(const View& view, std::function<void()> begin_lookup)
       holders_(view),
       processes_(view),
       raw_senders_(view, holders_, processes_),
-      last_owners_(kMostFlows) {}
+      last_owners_(kMostFlows),
+      fragmented_(kMostFragmented) {}
 
 Owner Attributor::attribute(const Packet& packet) {
   begin_lookup_();
   raw_senders_.begin_lookup();
-  if (packet.kind != packet::Kind::ip)
-    return unknown_owner("not a whole IP packet: no socket can be looked up");
+  switch (packet.kind) {
+    case packet::Kind::ip:
+      return attribute_whole(packet);
+    case packet::Kind::fragment:
+      return attribute_fragment(packet);
+    default:
+      return unknown_owner("not an IP packet: no socket can be looked up");
+  }
+}
+
+// The ports are in a datagram's first fragment; the others are known by what they have in common.
+Owner Attributor::attribute_fragment(const Packet& packet) {
+  packet::Flow datagram = packet.flow;
+  datagram.src_port = static_cast<std::uint16_t>(packet.fragment_id >> 16);
+  datagram.dst_port = static_cast<std::uint16_t>(packet.fragment_id);
+  if (packet.first_fragment_of) {
+    Packet first = packet;
+    first.kind = packet::Kind::ip;
+    first.flow = *packet.first_fragment_of;
+    Owner owner = attribute_whole(first);
+    fragmented_.forget(datagram);
+    if (owner.is_attributed() && owner.processes.size() <= kMostRemembered)
+      fragmented_.put(datagram, owner);
+    return owner;
+  }
+  const Owner* known = fragmented_.find(datagram);
+  if (known == nullptr) return unknown_owner("a fragment whose datagram's first was not seen");
+  Owner owner = *known;
+  if (owner.confidence == Confidence::exact) {
+    owner.confidence = Confidence::inferred;
+    owner.reason = "a fragment: whoever sent its datagram's first";
+  }
+  return owner;
+}
+
+Owner Attributor::attribute_whole(const Packet& packet) {
   // A new connection never inherits.
   if (starts_connection(packet)) last_owners_.forget(packet.flow);
   Budget budget(kStepsPerPacket);

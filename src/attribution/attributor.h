@@ -50,6 +50,8 @@ class Attributor {
     bool has_whole_tuple = true;  // not just the port
   };
 
+  model::Owner attribute_whole(const packet::Packet& packet);
+  model::Owner attribute_fragment(const packet::Packet& packet);
   Result<std::optional<model::Owner>> owner_by_socket(const packet::Packet& packet, Budget& budget);
   std::optional<model::Owner> last_owner(const packet::Packet& packet,
                                          const std::optional<model::Owner>& by_socket,
@@ -82,6 +84,7 @@ class Attributor {
   ProcessTable processes_;
   RawSenders raw_senders_;
   LastOwners last_owners_;
+  LastOwners fragmented_;  // by addresses, protocol and, in place of ports, the datagram's id
 };
 
 }  // namespace xfilter::attribution

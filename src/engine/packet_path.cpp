@@ -111,6 +111,8 @@ Owner PacketPath::find_owner(const Packet& packet) {
 
 void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& owner,
                           const Verdict& verdict) {
+  // All fragments between two hosts are one flow, but each datagram has an owner of its own.
+  if (packet.kind == packet::Kind::fragment) return;
   const auto lifetime = lifetime_of(packet, owner);
   if (verdict.action == Action::pass)
     queue.pass_from_now_on(packet.flow, lifetime);

@@ -123,7 +123,7 @@ int main(int argc, char** argv) {
     }
     const auto frame = from_guest.subspan(kVirtioHeader);
     const packet::Packet packet = packet::parse_frame(frame);
-    if (packet.kind == packet::Kind::ip)
+    if (packet.kind == packet::Kind::ip || packet.kind == packet::Kind::fragment)
       tell(packet, claim_in(frame), attributor.attribute(packet));
     send(uplink, from_guest);
   }
