@@ -21,6 +21,7 @@ def make(kernel: str):
         guest.pause()
         process.run(str(xfilter.PROGRAM), "image", "--pid", str(guest.pid), "--out", str(image))
         process.run("zstd", "-q", "-19", "--long=27", "-f", str(image), "-o", str(IMAGES / f"{kernel}.img.zst"))
+        (IMAGES / f"{kernel}.img.zst").chmod(0o644)
         for view in ("ps", "sockets"):
             listed = xfilter.read_json(view, "--image", str(image))
             if listed != xfilter.read_json(view, "--pid", str(guest.pid)):
@@ -30,5 +31,5 @@ def make(kernel: str):
 
 
 if __name__ == "__main__":
-    for name in packages.kernels():
+    for name in packages.kernels_for_all_tests():
         make(name)

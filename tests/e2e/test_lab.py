@@ -86,7 +86,7 @@ def test_truth_is_what_the_guests_kernel_says(guest):
     pid = guest.start("sleep 1000", "mallory")
     try:
         sleeper = guest.truth()["processes"][pid]
-        assert (sleeper["comm"], sleeper["uid"], sleeper["euid"]) == ("sleep", 1001, 1001)
+        assert (sleeper["comm"], sleeper["uid"], sleeper["real_uid"]) == ("sleep", 1001, 1001)
         assert sleeper["cmdline"] == ["sleep", "1000"] and sleeper["exe"] == "/bin/busybox"
     finally:
         guest.run(f"kill {pid}")
