@@ -86,16 +86,17 @@ bool is_made_for(const SocketTuple& socket, const packet::Flow& flow) {
          flow.protocol != packet::protocol::tcp && flow.protocol != packet::protocol::udp;
 }
 
+}  // namespace
+
 // A chain takes of the packet's budget, but not all of it.
 template <class Find>
-auto find_in_chain(Budget& budget, Find find) {
+auto Attributor::find_in_chain(Budget& budget, Find find) {
   Budget chain(std::min(kLongestChain, budget.left()));
   auto found = find(chain);
+  chain_steps_ += chain.spent();
   (void)budget.spend("hash chains", chain.spent());
   return found;
 }
-
-}  // namespace
 
 Attributor::Attributor(const View& view, std::function<void()> begin_lookup)
     : view_(&view),

@@ -40,6 +40,7 @@ class Attributor {
   void observe_processes();
 
   std::uint64_t walks() const { return holders_.walks(); }
+  std::uint64_t chain_steps() const { return chain_steps_; }  // sockets looked at in hash chains
 
  private:
   // The sockets that explain a packet, as the kernel's own look-up would choose them.
@@ -69,6 +70,9 @@ class Attributor {
   Result<std::optional<Explanation>> explain_ping(guest::VirtAddr net, const packet::Flow& flow,
                                                   Budget& budget);
 
+  template <class Find>
+  auto find_in_chain(Budget& budget, Find find);
+
   Result<model::Owner> owner_of(const Explanation& explanation, Budget& budget);
   Result<model::Owner> owner_of(const guest::linux::SocketTuple& socket, Budget& budget);
   Result<std::vector<model::ProcessRef>> processes_of(
@@ -83,6 +87,7 @@ class Attributor {
   HolderIndex holders_;
   ProcessTable processes_;
   RawSenders raw_senders_;
+  std::uint64_t chain_steps_ = 0;
   LastOwners last_owners_;
   LastOwners fragmented_;  // by addresses, protocol and, in place of ports, the datagram's id
 };

@@ -35,8 +35,13 @@ void Guest::lose() {
 Result<void> Guest::find_in(const Ram& ram) {
   lose();
   if (is_recording_) recorder_.emplace(ram);
-  cache_.emplace(is_recording_ ? static_cast<const Ram&>(*recorder_) : ram);
-  memory_.emplace(*cache_);
+  const Ram& source = is_recording_ ? static_cast<const Ram&>(*recorder_) : ram;
+  if (source.is_mapped()) {
+    memory_.emplace(source);
+  } else {
+    cache_.emplace(source);
+    memory_.emplace(*cache_);
+  }
   auto profile = guest::kernel::find_profile(*memory_);
   if (!profile) {
     lose();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prints docs/reports.md's bench report, but for the host. lab/bench.py shows it to people.
+// xfilter_bench PART [IMAGE...]: prints a part of docs/reports.md's bench report, but for the host.
+// lab/bench.py shows it to people.
 #include <fmt/format.h>
 
 #include <string>
@@ -9,7 +10,7 @@
 int main(int argc, char** argv) {
   const std::string part = argc > 1 ? argv[1] : "";
   if (part == "attribution")
-    fmt::print("{}\n", xfilter::bench::measure_attribution().dump());
+    fmt::print("{}\n", xfilter::bench::measure_attribution({argv + 2, argv + argc}).dump());
   else if (part == "ebpf")
     fmt::print("{}\n", xfilter::bench::measure_ebpf().dump());
   else if (part == "punt")

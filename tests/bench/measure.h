@@ -31,7 +31,7 @@ class Times {
   std::vector<double> times_;
 };
 
-nlohmann::json measure_attribution();
+nlohmann::json measure_attribution(const std::vector<std::string>& images);
 nlohmann::json measure_ebpf();
 nlohmann::json measure_punt();
 

@@ -42,6 +42,9 @@ class Ram {
     return read(offset, into);
   }
 
+  // Whether a read is no more than a copy, so that remembering pages would only cost.
+  virtual bool is_mapped() const { return false; }
+
   // The first run of pages at or after `from` that may hold something other than zeros; nothing
   // when there is none. Sweeps go through this: reading a hole of sparse RAM could allocate it.
   virtual std::optional<Extent> next_data(std::uint64_t from) const = 0;
