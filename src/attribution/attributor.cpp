@@ -182,7 +182,7 @@ std::optional<Owner> Attributor::last_owner(const Packet& packet,
   last.confidence = Confidence::inferred;
   last.reason = fmt::format("the flow's last known owner; now: {}",
                             by_socket ? by_socket->reason : "no socket has this tuple");
-  if (const auto init = init_net(*view_)) lower_by_raw_senders(last, *init, budget);
+  lower_by_raw_senders(last, view_->init_net(), budget);
   return last;
 }
 
@@ -193,7 +193,7 @@ void Attributor::observe_processes() {
 
 // None when no socket explains the packet.
 Result<std::optional<Owner>> Attributor::owner_by_socket(const Packet& packet, Budget& budget) {
-  XF_TRY(init, init_net(*view_));
+  const VirtAddr init = view_->init_net();
   XF_TRY(explanation, explain(init, packet, budget));
   // A socket with just this tuple. One that only has the port may have it by chance: NAT gives
   // containers' packets the guest's address, and ports that its own sockets use.
@@ -220,7 +220,7 @@ Result<std::optional<Owner>> Attributor::sender_behind_nat(const Packet& packet,
 
   Packet as_sent = packet;
   as_sent.flow = *original;
-  XF_TRY(init, init_net(*view_));
+  const VirtAddr init = view_->init_net();
   XF_TRY(local, explain(init, as_sent, budget));
   if (local) return owner_of(*local, budget);
   XF_TRY(found, find_in_namespaces(as_sent, budget));
@@ -231,7 +231,7 @@ Result<std::optional<Owner>> Attributor::sender_behind_nat(const Packet& packet,
 
 // The owner in another network namespace than the guest's first, whose packets it forwards.
 Result<std::optional<Owner>> Attributor::find_in_namespaces(const Packet& packet, Budget& budget) {
-  XF_TRY(init, init_net(*view_));
+  const VirtAddr init = view_->init_net();
   XF_TRY(nets, walk_nets(*view_, Budget(kMostNets)));
   for (const Net& net : nets) {
     if (net.at == init) continue;
@@ -353,8 +353,8 @@ Result<Owner> Attributor::owner_of(const SocketTuple& tuple, Budget& budget) {
 
   begin_lookup_();
   XF_TRY(tuple_after, read_tuple(*view_, tuple.kind, tuple.at));
-  XF_TRY(after, read_socket_file(*view_, tuple.at));
-  if (after.file != before.file || !is_same_socket(tuple, tuple_after))
+  XF_TRY(socket_after, view_->read_pointer(tuple.at, view_->layout().sk_socket));
+  if (socket_after != before.socket || !is_same_socket(tuple, tuple_after))
     return unknown_owner("the socket changed hands while it was read");
 
   Owner owner;
@@ -371,12 +371,12 @@ Result<Owner> Attributor::owner_of(const SocketTuple& tuple, Budget& budget) {
   return owner;
 }
 
-Result<std::vector<ProcessRef>> Attributor::processes_of(const std::vector<Holder>& holders,
+Result<std::vector<ProcessRef>> Attributor::processes_of(std::span<const Holder> holders,
                                                          Budget& budget) {
   std::vector<ProcessRef> processes;
   std::set<std::uint64_t> seen;
   for (const Holder& holder : holders) {
-    if (!seen.insert(holder.process.at.value).second) continue;
+    if (holders.size() > 1 && !seen.insert(holder.process.at.value).second) continue;
     if (seen.size() > kMostProcesses)
       return fail(Errc::budget_exhausted, "more than {} processes hold the socket", kMostProcesses);
     XF_TRY(process, processes_.find(holder.process.at, budget));

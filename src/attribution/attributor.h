@@ -75,8 +75,8 @@ class Attributor {
 
   Result<model::Owner> owner_of(const Explanation& explanation, Budget& budget);
   Result<model::Owner> owner_of(const guest::linux::SocketTuple& socket, Budget& budget);
-  Result<std::vector<model::ProcessRef>> processes_of(
-      const std::vector<guest::linux::Holder>& holders, Budget& budget);
+  Result<std::vector<model::ProcessRef>> processes_of(std::span<const guest::linux::Holder> holders,
+                                                      Budget& budget);
   void lower_by_raw_senders(model::Owner& owner, guest::VirtAddr net, Budget& budget);
   Result<model::Owner> unexplained(const packet::Packet& packet, Budget& budget);
 

@@ -24,44 +24,38 @@ constexpr std::size_t kMostRemembered = 100'000;     // files; beyond it the nex
 HolderIndex::Found HolderIndex::find(VirtAddr file, Budget& budget) {
   const auto known = by_file_.find(file.value);
   if (known != by_file_.end() && budget.spend("known holders", known->second.size())) {
-    known->second = verified(known->second);
+    std::erase_if(known->second, [&](const Holder& holder) { return !is_still_held(holder); });
     if (accounts_for_all(known->second, file, budget)) {
       note_use(known->second);
-      return Found{known->second, true};
+      return {known->second, true};
     }
   }
   std::vector<Holder> nearby = find_in_recent_tables(file, budget);
   if (!accounts_for_all(nearby, file, budget)) find_in_newest_tasks(file, budget, nearby);
   if (accounts_for_all(nearby, file, budget)) {
     note_use(nearby);
-    by_file_[file.value] = nearby;
-    return Found{std::move(nearby), true};
+    return {by_file_[file.value] = std::move(nearby), true};
   }
   // Few processes hide from the list of tasks; to look for them costs as much again.
   bool is_complete = walk(Search::task_list, budget);
   if (!accounts_for_all(by_file_[file.value], file, budget))
     is_complete = walk(Search::everywhere, budget);
-  std::vector<Holder> walked = by_file_[file.value];
+  const std::vector<Holder>& walked = by_file_[file.value];
   note_use(walked);
-  return Found{std::move(walked), is_complete};
+  return {walked, is_complete};
 }
 
 bool HolderIndex::is_still_held(const Holder& holder) const {
-  auto files = view_->read_pointer(holder.thread, view_->layout().task_files);
+  const auto& layout = view_->layout();
+  const auto files = view_->read_pointer(holder.thread, layout.task_files);
   if (!files || *files != holder.files_struct) return false;
-  auto process = read_task(*view_, holder.process.at);
-  if (!process || process->pid != holder.process.pid ||
-      process->start_boottime != holder.process.start_boottime)
+  const auto pid = view_->read<std::int32_t>(holder.process.at, layout.task_pid);
+  const auto start = view_->read<std::int64_t>(holder.process.at, layout.task_start_boottime);
+  if (!pid || *pid != holder.process.pid || !start ||
+      *start != holder.process.start_boottime.count())
     return false;
-  auto slot = read_descriptor(*view_, holder.files_struct, holder.fd);
+  const auto slot = read_descriptor(*view_, holder.files_struct, holder.fd);
   return slot && *slot == holder.file;
-}
-
-std::vector<Holder> HolderIndex::verified(const std::vector<Holder>& remembered) const {
-  std::vector<Holder> still;
-  std::copy_if(remembered.begin(), remembered.end(), std::back_inserter(still),
-               [&](const Holder& holder) { return is_still_held(holder); });
-  return still;
 }
 
 // A file's count of references is at least the number of slots that lead to it. When the two are
@@ -73,6 +67,7 @@ bool HolderIndex::accounts_for_all(const std::vector<Holder>& holders, VirtAddr 
   if (holders.empty()) return false;
   auto references = read_file_references(*view_, file);
   if (!references || *references != holders.size()) return false;
+  if (holders.size() == 1) return is_used_by_process_alone(holders.front(), budget);
   std::set<std::uint64_t> tables;
   return std::all_of(holders.begin(), holders.end(), [&](const Holder& holder) {
     return !tables.insert(holder.files_struct.value).second ||
@@ -122,9 +117,8 @@ std::vector<Holder> HolderIndex::find_in_recent_tables(VirtAddr file, Budget& bu
 // Or it is a process that has just begun: the kernel adds them to the list's end.
 void HolderIndex::find_in_newest_tasks(VirtAddr file, Budget& budget,
                                        std::vector<Holder>& found) const {
-  const auto init_task = view_->profile().symbols.find("init_task");
   const guest::kernel::Member link = view_->layout().task_tasks;
-  const VirtAddr head = *init_task + link.offset;
+  const VirtAddr head = view_->init_task() + link.offset;
   auto at = view_->space().read_pointer(head + 8);
   for (int i = 0; i < kNewestTasks && at && *at != head; ++i) {
     const auto task = read_task(*view_, *at - link.offset);
@@ -144,6 +138,7 @@ void HolderIndex::find_in_newest_tasks(VirtAddr file, Budget& budget,
 
 void HolderIndex::note_use(const std::vector<Holder>& holders) {
   for (const Holder& holder : holders) {
+    if (!recent_.empty() && recent_.front().files_struct == holder.files_struct) continue;
     recent_.remove_if(
         [&](const Holder& other) { return other.files_struct == holder.files_struct; });
     recent_.push_front(holder);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <list>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -23,8 +24,8 @@ class HolderIndex {
   explicit HolderIndex(const guest::linux::View& view) : view_(&view) {}
 
   struct Found {
-    std::vector<guest::linux::Holder> holders;  // every slot that leads to the file
-    bool is_complete = false;                   // nobody else holds it
+    std::span<const guest::linux::Holder> holders;  // every slot of it; good until the next find()
+    bool is_complete = false;                       // nobody else holds it
   };
   Found find(guest::VirtAddr file, Budget& budget);
 
@@ -33,7 +34,6 @@ class HolderIndex {
  private:
   using Holder = guest::linux::Holder;
 
-  std::vector<Holder> verified(const std::vector<Holder>& remembered) const;
   bool is_still_held(const Holder& holder) const;
   bool accounts_for_all(const std::vector<Holder>& holders, guest::VirtAddr file,
                         Budget& budget) const;

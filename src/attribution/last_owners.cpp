@@ -9,7 +9,11 @@ const model::Owner* LastOwners::find(const packet::Flow& flow) const {
 }
 
 void LastOwners::put(const packet::Flow& flow, const model::Owner& owner) {
-  forget(flow);
+  if (const auto known = by_flow_.find(flow); known != by_flow_.end()) {
+    by_age_.splice(by_age_.begin(), by_age_, known->second);
+    if (known->second->owner.processes != owner.processes) known->second->owner = owner;
+    return;
+  }
   by_age_.push_front({flow, owner});
   by_flow_[flow] = by_age_.begin();
   if (by_flow_.size() <= capacity_) return;

@@ -99,8 +99,7 @@ Result<bool> RawSenders::is_dhcp_client(const Holder& holder, const model::Proce
   if (process.exe_is_deleted ||
       std::find(kDhcpClients.begin(), kDhcpClients.end(), process.exe) == kDhcpClients.end())
     return false;
-  XF_TRY(init_task, view_->profile().symbols.need("init_task"));
-  XF_TRY(init, read_task(*view_, init_task));
+  XF_TRY(init, read_task(*view_, view_->init_task()));
   XF_TRY(of_init, read_namespaces(*view_, init));
   XF_TRY(of_holder, read_namespaces(*view_, holder.process));
   return of_init.mnt == of_holder.mnt;

@@ -13,6 +13,13 @@
 
 namespace xfilter {
 
+// Copies bytes that somebody else may write meanwhile. Callers check and use the copy only; the asm
+// keeps the compiler from reading the shared bytes a second time in place of the copy.
+inline void copy_once(std::span<std::byte> into, const std::byte* shared) {
+  std::memcpy(into.data(), shared, into.size());
+  asm volatile("" : : "r"(into.data()) : "memory");
+}
+
 static_assert(std::endian::native == std::endian::little, "guests and hosts are x86-64");
 
 // The T at `offset`, or nothing if it does not fit. Subtracts and never adds: offset + size can

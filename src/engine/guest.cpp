@@ -36,7 +36,7 @@ Result<void> Guest::find_in(const Ram& ram) {
   lose();
   if (is_recording_) recorder_.emplace(ram);
   const Ram& source = is_recording_ ? static_cast<const Ram&>(*recorder_) : ram;
-  if (source.is_mapped()) {
+  if (source.mapping() != nullptr) {
     memory_.emplace(source);
   } else {
     cache_.emplace(source);

@@ -226,7 +226,7 @@ Result<std::optional<Conntrack::Table>> Conntrack::table() {
 Result<std::optional<Flow>> Conntrack::before_nat(const Flow& flow, Budget& budget) {
   XF_TRY(found, table());
   if (!found) return std::nullopt;
-  XF_TRY(net, init_net(*view_));
+  const VirtAddr net = view_->init_net();
   XF_TRY(hash_mix, view_->read<std::uint32_t>(net, view_->layout().net_hash_mix));
   const Tuple answer = answer_to(flow);
   for (int i = 0; i < kFormulas; ++i) {
@@ -245,7 +245,7 @@ Result<std::optional<Flow>> Conntrack::before_nat(const Flow& flow, Budget& budg
 Result<std::optional<Flow>> Conntrack::before_nat_by_sweep(const Flow& flow, Budget& budget) {
   XF_TRY(found, table());
   if (!found) return std::nullopt;
-  XF_TRY(net, init_net(*view_));
+  const VirtAddr net = view_->init_net();
   const Tuple answer = answer_to(flow);
   for (std::uint64_t bucket = 0; bucket < found->size; ++bucket) {
     XF_TRY(entry, find_in_chain(*view_, found->buckets + bucket * sizeof(std::uint64_t), net,

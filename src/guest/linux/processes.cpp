@@ -15,9 +15,8 @@ class Finder {
   Finder(const View& view, Budget& budget) : view_(view), budget_(budget) {}
 
   void by_task_list() {
-    const auto init_task = view_.profile().symbols.find("init_task");
     const kernel::Member link = view_.layout().task_tasks;
-    note(walk_list(view_, *init_task + link.offset, link, budget_, "task list",
+    note(walk_list(view_, view_.init_task() + link.offset, link, budget_, "task list",
                    [&](VirtAddr task) -> Result<void> {
                      add(task);
                      return {};

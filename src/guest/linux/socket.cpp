@@ -134,7 +134,7 @@ Result<bool> read_is_sending(const View& view, VirtAddr sock) {
 Result<VirtAddr> read_sock_of_file(const View& view, VirtAddr file) {
   const auto& layout = view.layout();
   XF_TRY(operations, view.read_pointer(file, layout.file_f_op));
-  if (operations != view.profile().symbols.find("socket_file_ops")) return VirtAddr{};
+  if (operations != view.socket_file_ops()) return VirtAddr{};
   XF_TRY(socket, view.read_pointer(file, layout.file_private_data));
   return view.read_pointer(socket, layout.socket_sk);
 }
@@ -145,6 +145,7 @@ Result<SocketFile> read_socket_file(const View& view, VirtAddr sock) {
   XF_TRY(uid, view.read<std::uint32_t>(sock, layout.sk_uid));
   found.uid = uid;
   XF_TRY(socket, view.read_pointer(sock, layout.sk_socket));
+  found.socket = socket;
   if (!socket) return found;
   XF_TRY(file, view.read_pointer(socket, layout.socket_file));
   if (!file) return found;

@@ -73,14 +73,16 @@ Result<TcpWindow> read_tcp_window(const View& view, VirtAddr sock);
 
 struct SocketFile {
   std::uint32_t uid = 0;  // sk_uid: creator's, or the socket inode's after fchown
+  VirtAddr socket;        // struct socket, none once closed: as long as it stays, so does the file
   VirtAddr file;          // struct file, none once closed (orphan) or for the kernel's own sockets
   std::uint64_t inode = 0;  // as in /proc/PID/fd and /proc/net/*; 0 without a file
 };
 // Of a full sock. Verified: file -> socket -> sock leads back, otherwise guest_data_invalid.
 Result<SocketFile> read_socket_file(const View& view, VirtAddr sock);
 
-// Whether something that the socket sent has not left the guest's network device yet, or has not been
-// taken back from it. A sock has one byte of sk_wmem_alloc itself (sk_alloc()); packets have the rest.
+// Whether something that the socket sent has not left the guest's network device yet, or has not
+// been taken back from it. A sock has one byte of sk_wmem_alloc itself (sk_alloc()); packets have
+// the rest.
 Result<bool> read_is_sending(const View& view, VirtAddr sock);
 
 // The sock behind a struct file, or none if it is not a socket's file.

@@ -155,10 +155,6 @@ Result<Net> read_net(const View& view, VirtAddr net) {
   return Net{net, inum};
 }
 
-Result<VirtAddr> init_net(const View& view) {
-  return view.profile().symbols.need("init_net");
-}
-
 Result<std::vector<Net>> walk_nets(const View& view, Budget budget) {
   std::vector<Net> nets;
   XF_TRY(head, view.profile().symbols.need("net_namespace_list"));
@@ -171,29 +167,39 @@ Result<std::vector<Net>> walk_nets(const View& view, Budget budget) {
   return nets;
 }
 
+SocketTables::SocketTables(const View& view)
+    : view_(&view),
+      tcp4_(secret_at("inet_ehash_secret", view.layout().hotdata_tcp4_secret)),
+      tcp6_(secret_at("inet6_ehash_secret", view.layout().hotdata_tcp6_secret)),
+      tcp6_addr_(secret_at("ipv6_hash_secret", view.layout().hotdata_tcp6_addr_secret)) {}
+
+std::optional<VirtAddr> SocketTables::secret_at(
+    std::string_view symbol, const std::optional<kernel::Member>& hotdata) const {
+  const auto& symbols = view_->profile().symbols;
+  if (const auto at = symbols.find(symbol)) return at;
+  const auto base = symbols.find("net_hotdata");
+  if (!base || !hotdata) return std::nullopt;
+  return *base + hotdata->offset;
+}
+
 // The secrets are made when they are first needed (net_get_random_once): zero may become something
 // else, so they are read for every look-up.
 Result<InetSecrets> SocketTables::read_secrets(VirtAddr net, bool is_ipv6) const {
-  const auto& layout = view_->layout();
-  const auto& symbols = view_->profile().symbols;
   InetSecrets secrets;
-  XF_TRY(hash_mix, view_->read<std::uint32_t>(net, layout.net_hash_mix));
+  XF_TRY(hash_mix, view_->read<std::uint32_t>(net, view_->layout().net_hash_mix));
   secrets.hash_mix = hash_mix;
-  const auto read = [&](std::string_view symbol,
-                        const std::optional<kernel::Member>& hotdata) -> Result<std::uint32_t> {
-    if (const auto at = symbols.find(symbol)) return view_->space().read_value<std::uint32_t>(*at);
-    if (!hotdata) return fail(Errc::profile_lacks_symbol, "the guest's kernel has no {}", symbol);
-    XF_TRY(base, symbols.need("net_hotdata"));
-    return view_->read<std::uint32_t>(base, *hotdata);
+  const auto read = [&](const std::optional<VirtAddr>& at) -> Result<std::uint32_t> {
+    if (at) return view_->space().read_value<std::uint32_t>(*at);
+    return fail(Errc::profile_lacks_symbol, "the guest's kernel has no secret of TCP's hash");
   };
   if (!is_ipv6) {
-    XF_TRY(tcp4, read("inet_ehash_secret", layout.hotdata_tcp4_secret));
+    XF_TRY(tcp4, read(tcp4_));
     secrets.tcp4 = tcp4;
     return secrets;
   }
-  XF_TRY(tcp6, read("inet6_ehash_secret", layout.hotdata_tcp6_secret));
+  XF_TRY(tcp6, read(tcp6_));
   secrets.tcp6 = tcp6;
-  XF_TRY(tcp6_addr, read("ipv6_hash_secret", layout.hotdata_tcp6_addr_secret));
+  XF_TRY(tcp6_addr, read(tcp6_addr_));
   secrets.tcp6_addr = tcp6_addr;
   return secrets;
 }

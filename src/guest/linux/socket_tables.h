@@ -22,12 +22,11 @@ struct Net {
 };
 Result<Net> read_net(const View& view, VirtAddr net);
 Result<std::vector<Net>> walk_nets(const View& view, Budget budget);
-Result<VirtAddr> init_net(const View& view);
 
 class SocketTables {
  public:
   // `view` is borrowed.
-  explicit SocketTables(const View& view) : view_(&view) {}
+  explicit SocketTables(const View& view);
 
   // The TCP socket (established, on its way there or away from it; also TIME_WAIT and request
   // sockets) with exactly this tuple; none when the table has no such entry.
@@ -52,7 +51,12 @@ class SocketTables {
  private:
   Result<InetSecrets> read_secrets(VirtAddr net, bool is_ipv6) const;
 
+  // Where a secret lies, whatever its value is by now.
+  std::optional<VirtAddr> secret_at(std::string_view symbol,
+                                    const std::optional<kernel::Member>& hotdata) const;
+
   const View* view_;
+  std::optional<VirtAddr> tcp4_, tcp6_, tcp6_addr_;
   int inet4_formula_ = 0;  // the one that found something last is tried first
   int inet6_formula_ = 0;
 };

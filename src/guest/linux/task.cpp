@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace xfilter::guest::linux {
 namespace {
@@ -25,8 +26,8 @@ Result<Task> read_task(const View& view, VirtAddr at) {
                 tgid);
   task.pid = pid;
   task.tgid = tgid;
-  XF_TRY(comm, view.space().read_string(at + layout.task_comm.offset, kCommSize));
-  task.comm = std::move(comm);
+  XF_TRY(comm, (view.read<std::array<char, kCommSize>>(at, layout.task_comm)));
+  task.comm.assign(comm.data(), ::strnlen(comm.data(), comm.size()));
   XF_TRY(start, view.read<std::uint64_t>(at, layout.task_start_boottime));
   task.start_boottime = std::chrono::nanoseconds(static_cast<std::int64_t>(start));
   XF_TRY(flags, view.read<std::uint32_t>(at, layout.task_flags));

@@ -16,7 +16,17 @@ namespace xfilter::guest::linux {
 class View {
  public:
   View(const kernel::Profile& profile, const memory::GuestMemory& memory)
-      : profile_(&profile), space_(profile.address_space(memory)) {}
+      : profile_(&profile), space_(profile.address_space(memory)) {
+    // find_profile() made sure of them.
+    init_task_ = *profile.symbols.find("init_task");
+    init_net_ = *profile.symbols.find("init_net");
+    socket_file_ops_ = *profile.symbols.find("socket_file_ops");
+  }
+
+  // Symbols that every look-up needs.
+  VirtAddr init_task() const { return init_task_; }
+  VirtAddr init_net() const { return init_net_; }
+  VirtAddr socket_file_ops() const { return socket_file_ops_; }
 
   const kernel::Profile& profile() const { return *profile_; }
   const kernel::Layout& layout() const { return profile_->layout; }
@@ -33,6 +43,7 @@ class View {
 
  private:
   const kernel::Profile* profile_;
+  VirtAddr init_task_, init_net_, socket_file_ops_;
   paging::VirtualMemory space_;
 };
 

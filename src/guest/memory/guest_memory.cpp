@@ -3,13 +3,18 @@
 
 namespace xfilter::guest::memory {
 
-Result<std::uint64_t> GuestMemory::ram_offset(PhysAddr from, std::size_t size) const {
+Result<std::uint64_t> GuestMemory::ram_offset(PhysAddr from, std::uint64_t size) const {
   const std::uint64_t at = from.value;
   if (at < low_size_ && low_size_ - at >= size) return at;
   const std::uint64_t high_size = ram_->size() - low_size_;
   if (at >= kHighRam && at - kHighRam < high_size && high_size - (at - kHighRam) >= size)
     return low_size_ + (at - kHighRam);
   return fail(Errc::guest_page_not_present, "{} is not RAM", from);
+}
+
+const std::byte* GuestMemory::mapping(PhysAddr from, std::uint64_t size) const {
+  const auto offset = ram_offset(from, size);
+  return offset && ram_->mapping() != nullptr ? ram_->mapping() + *offset : nullptr;
 }
 
 Result<void> GuestMemory::read(PhysAddr from, std::span<std::byte> into) const {

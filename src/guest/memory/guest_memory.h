@@ -32,12 +32,15 @@ class GuestMemory {
     return value;
   }
 
+  // The bytes of [from, from + size) where RAM is mapped and has all of them; otherwise nothing.
+  const std::byte* mapping(PhysAddr from, std::uint64_t size) const;
+
   const Ram& ram() const { return *ram_; }
   std::uint64_t low_size() const { return low_size_; }
   void set_low_size(std::uint64_t low_size) { low_size_ = low_size; }
 
  private:
-  Result<std::uint64_t> ram_offset(PhysAddr from, std::size_t size) const;
+  Result<std::uint64_t> ram_offset(PhysAddr from, std::uint64_t size) const;
 
   const Ram* ram_;
   std::uint64_t low_size_;

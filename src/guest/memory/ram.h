@@ -42,8 +42,10 @@ class Ram {
     return read(offset, into);
   }
 
-  // Whether a read is no more than a copy, so that remembering pages would only cost.
-  virtual bool is_mapped() const { return false; }
+  // Where the block lies in our own address space, if it is mapped: then a read is no more than a
+  // copy. The guest writes there meanwhile. Reading a hole there allocates it in the guest, so only
+  // what the guest itself uses may be read.
+  virtual const std::byte* mapping() const { return nullptr; }
 
   // The first run of pages at or after `from` that may hold something other than zeros; nothing
   // when there is none. Sweeps go through this: reading a hole of sparse RAM could allocate it.

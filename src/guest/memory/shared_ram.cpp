@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/memory/shared_ram.h"
 
+#include "base/bytes.h"
+
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -29,11 +31,7 @@ Result<void> SharedRam::read(std::uint64_t offset, std::span<std::byte> into) co
   if (offset > size_ || size_ - offset < into.size())
     return fail(Errc::guest_page_not_present, "RAM offset {:#x} is beyond its end {:#x}", offset,
                 size_);
-  // SAFETY: the guest may write these bytes while we copy them. Callers check and use the copy
-  // only; the asm keeps the compiler from reading the shared bytes a second time in place of the
-  // copy.
-  std::memcpy(into.data(), bytes_ + offset, into.size());
-  asm volatile("" : : "r"(into.data()) : "memory");
+  copy_once(into, bytes_ + offset);
   return {};
 }
 

@@ -25,7 +25,7 @@ class SharedRam final : public Ram {
 
   std::uint64_t size() const override { return size_; }
   Result<void> read(std::uint64_t offset, std::span<std::byte> into) const override;
-  bool is_mapped() const override { return true; }
+  const std::byte* mapping() const override { return bytes_; }
   std::optional<Extent> next_data(std::uint64_t from) const override;
 
  private:

@@ -26,6 +26,19 @@ Result<void> for_each_page(const VirtualMemory& memory, VirtAddr from, std::span
 
 }  // namespace
 
+void VirtualMemory::add_linear_range(LinearRange range) {
+  linear_.push_back(range);
+  // RAM has a hole below 4 GiB; the parts before and behind it are mapped on their own.
+  const auto add_window = [&](std::uint64_t begin, std::uint64_t end) {
+    if (begin >= end) return;
+    if (const std::byte* bytes = memory_->mapping(PhysAddr{begin}, end - begin))
+      windows_.insert(windows_.begin(), {range.virt.value + (begin - range.phys.value), end - begin, bytes});
+  };
+  const std::uint64_t begin = range.phys.value, end = begin + range.size;
+  add_window(begin, std::min(end, memory_->low_size()));
+  add_window(std::max(begin, memory::kHighRam), end);
+}
+
 Result<Translation> VirtualMemory::translate(VirtAddr va) const {
   for (const LinearRange& range : linear_) {
     const std::uint64_t within =
@@ -35,7 +48,7 @@ Result<Translation> VirtualMemory::translate(VirtAddr va) const {
   return paging::translate(*memory_, root_, va);
 }
 
-Result<void> VirtualMemory::read(VirtAddr from, std::span<std::byte> into) const {
+Result<void> VirtualMemory::read_by_page(VirtAddr from, std::span<std::byte> into) const {
   return for_each_page(*this, from, into, [&](PhysAddr at, std::span<std::byte> part) {
     return memory_->read(at, part);
   });

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "guest/paging/page_tables.h"
 
 namespace xfilter::guest::paging {
@@ -27,9 +28,17 @@ class VirtualMemory {
 
   // Promises that a range is linear, so that reads in it need no page walk. The caller has verified
   // it.
-  void add_linear_range(LinearRange range) { linear_.push_back(range); }
+  void add_linear_range(LinearRange range);
 
-  Result<void> read(VirtAddr from, std::span<std::byte> into) const;
+  Result<void> read(VirtAddr from, std::span<std::byte> into) const {
+    for (const Window& window : windows_) {
+      const std::uint64_t within = from.value - window.virt;  // wraps to something large when below
+      if (within >= window.size || window.size - within < into.size()) continue;
+      copy_once(into, window.bytes + within);
+      return {};
+    }
+    return read_by_page(from, into);
+  }
   Result<void> sweep(VirtAddr from, std::span<std::byte> into) const;
 
   template <class T>
@@ -50,9 +59,19 @@ class VirtualMemory {
   PageTableRoot root() const { return root_; }
 
  private:
+  // A linear range that is mapped here: nearly every read, when RAM is shared with us.
+  struct Window {
+    std::uint64_t virt = 0;
+    std::uint64_t size = 0;
+    const std::byte* bytes = nullptr;
+  };
+
+  Result<void> read_by_page(VirtAddr from, std::span<std::byte> into) const;
+
   const memory::GuestMemory* memory_;
   PageTableRoot root_;
   std::vector<LinearRange> linear_;
+  std::vector<Window> windows_;
 };
 
 }  // namespace xfilter::guest::paging
