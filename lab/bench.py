@@ -8,27 +8,31 @@ import pathlib
 import platform
 import sys
 
-from . import process
+from . import images, process
 
 PROGRAM = pathlib.Path(__file__).parent.parent / "build/release/tests/bench/xfilter_bench"
 
 
-def measure(part: str):
+SOCKETS = [100, 1_000, 10_000, 100_000]
+
+
+def measure(part: str, *arguments: str):
     print(f"  measuring {part} ...", file=sys.stderr, flush=True)
-    return json.loads(process.run(str(PROGRAM), part))
+    return json.loads(process.run(str(PROGRAM), part, *arguments))
 
 
 def main():
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--report", help="write the figures as JSON to this file")
     options = parser.parse_args()
-    report = {"host": {"kernel": platform.release(), "cpus": os.cpu_count()}, "attribution": measure("attribution"),
+    attribution = measure("attribution", *(str(images.of_sockets(count)) for count in SOCKETS))
+    report = {"host": {"kernel": platform.release(), "cpus": os.cpu_count()}, "attribution": attribution,
               "ebpf_ns_per_packet": measure("ebpf"), "punt_round_trip_us": measure("punt")}
-    print("\npacket to owner, on images of real guests (us)")
-    print(f"  {'image':<8}{'sockets':>8}{'p50':>9}{'p99':>9}{'cold p50':>10}{'cold p99':>10}{'walk':>9}{'profile ms':>12}{'reads':>8}")
-    for row in report["attribution"]:
-        print(f"  {row['image']:<8}{row['sockets']:>8}{row['p50_us']:>9.1f}{row['p99_us']:>9.1f}{row['cold_p50_us']:>10.1f}"
-              f"{row['cold_p99_us']:>10.1f}{row['walk_us']:>9.0f}{row['profile_ms']:>12.1f}{row['reads_per_lookup']:>8.1f}")
+    print("\npacket to owner, random sockets of a 4 GiB guest")
+    print(f"  {'sockets':>8}  {'memory':<14}{'p50 us':>8}{'p99 us':>8}{'reads':>7}{'steps':>7}{'walk us':>9}{'profile ms':>12}{'check us':>10}")
+    for row in attribution:
+        print(f"  {row['sockets']:>8}  {row['memory']:<14}{row['p50_us']:>8.2f}{row['p99_us']:>8.2f}{row['reads_per_lookup']:>7.1f}"
+              f"{row['chain_steps_per_lookup']:>7.1f}{row['walk_us']:>9.0f}{row['profile_ms']:>12.1f}{row['check_us']:>10.2f}")
     print("\neBPF, nanoseconds a packet (BPF_PROG_TEST_RUN; `empty` is the loop itself)")
     print("  " + "   ".join(f"{name} {value:.0f}" for name, value in report["ebpf_ns_per_packet"].items()))
     print("\nUDP round trip through the datapath (us)")

@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""python3 -m lab.images: makes tests/images again: a busy guest of each kernel, shrunk to the pages that
-xfilter reads, compressed, with what xfilter says of it beside it."""
+"""Images of guests, shrunk to the pages that xfilter reads.
 
+python3 -m lab.images makes tests/images again: a busy guest of each kernel, compressed, with what xfilter says of it
+beside it. of_sockets() makes what `./dev bench` measures on.
+"""
+
+import hashlib
 import json
 import pathlib
 import tempfile
 
-from . import packages, process, scratch, xfilter
+from . import guest_image, packages, process, scratch, xfilter
 from .vm import Guest
 
-IMAGES = pathlib.Path(__file__).parent.parent / "tests/images"
+ROOT = pathlib.Path(__file__).parent.parent
+IMAGES = ROOT / "tests/images"
+LAYOUT = ROOT / "src/guest/kernel/layout.def"  # what is read, and so what an image has to keep
+BENCH_KERNEL = "6.12"
 
 
 def make(kernel: str):
@@ -28,6 +35,21 @@ def make(kernel: str):
                 raise RuntimeError(f"{kernel}: the image shows other {view} than the guest it was taken from")
             (IMAGES / f"{kernel}.{view}.json").write_text(json.dumps(listed, indent=1, sort_keys=True) + "\n")
     print(f"{kernel}: {(IMAGES / f'{kernel}.img.zst').stat().st_size / 2**20:.1f} MiB")
+
+
+def of_sockets(count: int) -> pathlib.Path:
+    """A 4 GiB guest with that many connected TCP sockets, in the cache."""
+
+    def build(partial):
+        with Guest(BENCH_KERNEL, memory_mib=4096) as guest:
+            guest.run("echo 2000000 > /proc/sys/fs/nr_open; echo 2000000 > /proc/sys/fs/file-max")
+            guest.start(f"many {count}")
+            guest.run("for i in $(seq 400); do sleep 0.3; grep -q ready /tmp/root.log && exit; done; cat /tmp/root.log; exit 1")
+            guest.pause()
+            process.run(str(xfilter.PROGRAM), "image", "--pid", str(guest.pid), "--out", str(partial))
+
+    digest = hashlib.sha256((guest_image.GUEST / "many.c").read_bytes() + LAYOUT.read_bytes()).hexdigest()[:12]
+    return packages.built(packages.cache() / f"sockets-{count}-{digest}.img", build)
 
 
 if __name__ == "__main__":
