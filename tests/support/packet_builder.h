@@ -85,11 +85,12 @@ struct Ipv4 {
   unsigned option_words = 0;
   unsigned version = 4;
   unsigned header_words = 5;
+  unsigned total_length = 40;  // without options
   void add_to(Frame& frame) const {
     frame.announce(0x0800, 4);
     frame.u8(version << 4 | (header_words + option_words));
     frame.u8(0);
-    frame.u16(20 + option_words * 4 + 20);
+    frame.u16(total_length + option_words * 4);
     frame.u16(0);
     frame.u16(fragment);
     frame.u8(64);

@@ -42,7 +42,7 @@ std::uint64_t siphash(std::span<const std::byte> bytes, const SiphashKey& key) {
     std::uint64_t word = 0;
     const std::size_t part = std::min(bytes.size(), sizeof word);
     is_last = part < sizeof word;
-    std::memcpy(&word, bytes.data(), part);
+    if (part > 0) std::memcpy(&word, bytes.data(), part);  // an empty span may have no address
     bytes = bytes.subspan(part);
     state.absorb(is_last ? word | length << 56 : word);
   }

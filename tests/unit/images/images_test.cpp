@@ -167,6 +167,37 @@ TEST_P(Images, a_task_list_that_loops_is_told_and_its_processes_are_found_all_th
   EXPECT_NE(after.incomplete->message.find("task list: a circle"), std::string::npos);
 }
 
+// Writes a kernel pointer into the image.
+void write_pointer(EditableRam& ram, const guest::linux::View& view, guest::VirtAddr where,
+                   guest::VirtAddr value) {
+  const auto at = view.space().translate(where).value().at.value;
+  std::memcpy(ram.pages()[at / guest::kPageSize].data() + at % guest::kPageSize, &value.value, 8);
+}
+
+TEST_P(Images, a_process_taken_out_of_the_task_list_is_listed_and_marked_hidden) {
+  auto ram = std::make_unique<EditableRam>(GetParam());
+  EditableRam& edited = *ram;
+  const auto guest = Guest::of_ram(std::move(ram));
+  ASSERT_TRUE(guest->find());
+  const auto& view = guest->view();
+  const auto before = engine::list_processes(view);
+  // What list_del() does to the last process, a user's.
+  const auto head = view.init_task() + view.layout().task_tasks.offset;
+  const auto links = view.space().read_pointer(head + 8).value();
+  const auto previous = view.space().read_pointer(links + 8).value();
+  write_pointer(edited, view, previous, head);
+  write_pointer(edited, view, head + 8, previous);
+  write_pointer(edited, view, links, guest::VirtAddr{0xdead'0000'0000'0100});
+  write_pointer(edited, view, links + 8, guest::VirtAddr{0xdead'0000'0000'0122});
+  guest->begin_lookup();
+
+  const auto after = engine::list_processes(view);
+  EXPECT_EQ(after.processes.size(), before.processes.size());
+  int hidden = 0;
+  for (const auto& entry : after.processes) hidden += entry.process.is_hidden ? 1 : 0;
+  EXPECT_EQ(hidden, 1);
+}
+
 TEST_P(Images, time_that_runs_backwards_is_a_reboot) {
   auto ram = std::make_unique<EditableRam>(GetParam());
   auto& pages = ram->pages();

@@ -69,6 +69,9 @@ TEST(ParseFrame, all_fragments_of_a_datagram_are_one_flow_without_ports) {
   EXPECT_EQ(later.kind, Kind::fragment);
   EXPECT_EQ(first.flow, later.flow);
   EXPECT_EQ(first.flow.src_port, 0);
+  ASSERT_TRUE(first.first_fragment_of);
+  EXPECT_EQ(first.first_fragment_of->src_port, 7);
+  EXPECT_FALSE(later.first_fragment_of);
 }
 
 TEST(ParseFrame, an_ipv6_fragment_is_one_and_an_atomic_fragment_is_none) {
@@ -124,6 +127,19 @@ TEST(IpAddress, parse_and_print_agree) {
 TEST(IpAddress, a_v4_mapped_address_is_the_ipv4_address_behind_it) {
   EXPECT_EQ(IpAddress::parse("::ffff:10.0.0.1")->unmapped(), IpAddress::v4(0x0a000001));
   EXPECT_EQ(IpAddress::parse("fd00::1")->unmapped(), IpAddress::parse("fd00::1"));
+}
+
+TEST(ParseFrame, padding_behind_the_datagram_is_no_data) {
+  auto frame = Ethernet{} / Ipv4{} / Tcp{.src_port = 1, .dst_port = 2};
+  EXPECT_EQ(parse_frame(frame).tcp_length, 0u);
+  frame.pad(6);  // what a short frame is filled up with
+  EXPECT_EQ(parse_frame(frame).tcp_length, 0u);
+}
+
+TEST(ParseFrame, data_behind_a_gso_packets_missing_length_counts) {
+  auto frame = Ethernet{} / Ipv4{.total_length = 0} / Tcp{.src_port = 1, .dst_port = 2};
+  frame.pad(70'000);
+  EXPECT_EQ(parse_frame(frame).tcp_length, 70'000u);
 }
 
 }  // namespace
