@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""container.py NAME ADDRESS-NUMBER UID COMMAND...: runs a container of this name with runc, behind the guest's NAT.
+"""container.py NAME ADDRESS UID COMMAND...: runs a container of this name with runc.
 
-It has namespaces of its own for everything but users, the address 10.88.0.NUMBER on the bridge `containers`, and a
-cgroup as Docker names them. Prints the pid of its first process. Inside, /hostproc is the guest's own /proc:
+It has namespaces of its own for everything but users, its address on the bridge `containers`, and a cgroup as Docker
+names them. Addresses in 10.88.0.0/24 are behind the guest's NAT; those in 10.99.0.0/24 are forwarded as they are. Prints the pid of its first process. Inside, /hostproc is the guest's own /proc:
 /hostproc/self tells a process what its pid is outside.
 """
 
@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 
-BRIDGE, NETWORK = "containers", "10.88.0"
+BRIDGE, BEHIND_NAT, FORWARDED = "containers", "10.88.0", "10.99.0"
 NAMESPACES = ["pid", "network", "ipc", "uts", "mount", "cgroup"]
 CAPABILITIES = ["CAP_NET_RAW", "CAP_NET_BIND_SERVICE", "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_KILL"]
 
@@ -30,12 +30,13 @@ def prepare_network():
     if os.path.exists(f"/sys/class/net/{BRIDGE}"):
         return
     run("ip", "link", "add", BRIDGE, "type", "bridge")
-    run("ip", "addr", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
+    for network in (BEHIND_NAT, FORWARDED):
+        run("ip", "addr", "add", f"{network}.1/24", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
     pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     run("nft", "-f", "-", text=f"""
         table ip nat {{
-          chain postrouting {{ type nat hook postrouting priority 100; ip saddr {NETWORK}.0/24 oifname "eth0" masquerade; }}
+          chain postrouting {{ type nat hook postrouting priority 100; ip saddr {BEHIND_NAT}.0/24 oifname "eth0" masquerade; }}
         }}""")
 
 
@@ -64,18 +65,19 @@ def bundle(name: str, uid: int, command: list[str]) -> tuple[str, pathlib.Path]:
     return identifier, folder
 
 
-def connect(name: str, number: int, pid: int):
+def connect(name: str, address: str, pid: int):
+    network, number = address.rsplit(".", 1)
     outside = f"veth{number}"
     run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
     run("ip", "link", "set", outside, "master", BRIDGE, "up")
     run("ip", "netns", "attach", name, str(pid))
-    for command in (["addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0"], ["link", "set", "lo", "up"], ["link", "set", "eth0", "up"],
-                    ["route", "add", "default", "via", f"{NETWORK}.1"]):
+    for command in (["addr", "add", f"{address}/24", "dev", "eth0"], ["link", "set", "lo", "up"], ["link", "set", "eth0", "up"],
+                    ["route", "add", "default", "via", f"{network}.1"]):
         run("ip", "-n", name, *command)
 
 
 def main():
-    name, number, uid, command = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+    name, address, uid, command = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]
     prepare_network()
     identifier, folder = bundle(name, uid, command)
     log = open(f"/tmp/container-{name}.log", "wb")
@@ -86,7 +88,7 @@ def main():
     if created.returncode != 0:
         raise SystemExit(open(log.name).read())
     pid = json.loads(run(*runc, "state", identifier))["pid"]
-    connect(name, number, pid)
+    connect(name, address, pid)
     run(*runc, "start", identifier)
     print(pid)
 

@@ -29,7 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TCP_PORT = 7001, UDP_PORT = 9001, MESSAGES_PER_SOCKET = 15 };
+// Sockets stay open for a moment after their last packet, as they do in life; what closes at once is `short`.
+enum { TCP_PORT = 7001, UDP_PORT = 9001, MESSAGES_PER_SOCKET = 15, BEFORE_CLOSE_US = 50000 };
 
 static const char *server4, *server6, *kind;
 static useconds_t pause_us;
@@ -87,6 +88,7 @@ static void send_some(int fd, int first, int second) {
     if (send(fd, text, (size_t)size, MSG_NOSIGNAL) < 0 && errno != ECONNREFUSED) return;
     usleep(pause_us);
   }
+  usleep(BEFORE_CLOSE_US);
 }
 
 static void connections(int family, int type, int is_mapped) {
@@ -117,7 +119,7 @@ static void to_anybody(int family, int shares_port) {
       sendto(fd, text, (size_t)length, 0, (struct sockaddr *)&address, size);
       usleep(pause_us);
     }
-    if (shares_port) usleep(500000);
+    usleep(shares_port ? 500000 : BEFORE_CLOSE_US);
     close(fd);
   }
 }
@@ -137,7 +139,6 @@ static void share_by_fork(void) {
       pause();
     }
     send_some(fd, own_pid(), child);
-    usleep(100000);
     close(fd);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
@@ -196,6 +197,7 @@ static void large_datagrams(void) {
       if (send(fd, text, sizeof text, 0) < 0) perror("send");
       usleep(pause_us);
     }
+    usleep(BEFORE_CLOSE_US);
     close(fd);
   }
 }
@@ -231,6 +233,7 @@ static void ping(int family) {
       sendto(fd, packet, (size_t)length, 0, (struct sockaddr *)&address, size);
       usleep(pause_us);
     }
+    usleep(BEFORE_CLOSE_US);
     close(fd);
   }
 }

@@ -38,14 +38,15 @@ def boot(request):
         yield guest, entry
 
 
-def start_container(guest, number: int, command: str):
-    guest.run(f"python3 /usr/local/bin/container.py container{number} {number} {1500 + number} {command}")
+def start_container(guest, address: str, command: str):
+    number = int(address.rsplit(".", 1)[1])
+    guest.run(f"python3 /usr/local/bin/container.py container{number} {address} {1500 + number} {command}")
 
 
 def test_every_process_and_socket_equals_the_guests_own_view(boot):
     guest, entry = boot
-    start_container(guest, 2, "/bin/busybox sleep 1000")
-    start_container(guest, 3, "/bin/busybox nc -l -p 5432")
+    start_container(guest, "10.88.0.2", "/bin/busybox sleep 1000")
+    start_container(guest, "10.88.0.3", "/bin/busybox nc -l -p 5432")
     for user in ("alice", "mallory", "root"):
         guest.start("mix", user)
     guest.run("for i in $(seq 40); do sleep 0.3; [ $(cat /tmp/*.log | grep -c ready) = 3 ] && exit; done; cat /tmp/*.log; exit 1")
@@ -71,13 +72,14 @@ def share_right(by_kind: dict, kinds: list[str]) -> float:
 def test_every_packets_owner_is_its_sender(boot, tmp_path):
     guest, entry = boot
     net = guest.network
+    net.ip(net.server, "route", "add", "10.99.0.0/24", "via", net.guest4)
     guest.run("echo 32768 34768 > /proc/sys/net/ipv4/ip_local_port_range")  # ports are used again
     arguments = f"{net.server4} {net.server6}"
     packets = []
     with Discard(net):
         with PacketTruth(guest, tmp_path / "together") as truth:
-            for number in (4, 5):
-                start_container(guest, number, f"/usr/local/bin/senders 10.88.0.{number} {arguments} {SECONDS} {PAUSE} {CONTAINER_KINDS}")
+            for address in ("10.88.0.4", "10.88.0.5", "10.99.0.6"):  # the last one's packets are forwarded without NAT
+                start_container(guest, address, f"/usr/local/bin/senders {address} {arguments} {SECONDS} {PAUSE} {CONTAINER_KINDS}")
             guest.run(f"senders {net.guest4} {arguments} {SECONDS} {PAUSE} {KINDS}")
         packets += truth.packets
         for kind in RAW_KINDS:

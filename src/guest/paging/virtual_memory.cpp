@@ -32,7 +32,8 @@ void VirtualMemory::add_linear_range(LinearRange range) {
   const auto add_window = [&](std::uint64_t begin, std::uint64_t end) {
     if (begin >= end) return;
     if (const std::byte* bytes = memory_->mapping(PhysAddr{begin}, end - begin))
-      windows_.insert(windows_.begin(), {range.virt.value + (begin - range.phys.value), end - begin, bytes});
+      windows_.insert(windows_.begin(),
+                      {range.virt.value + (begin - range.phys.value), end - begin, bytes});
   };
   const std::uint64_t begin = range.phys.value, end = begin + range.size;
   add_window(begin, std::min(end, memory_->low_size()));
