@@ -11,6 +11,8 @@ import pathlib
 import tempfile
 
 from . import guest_image, packages, process, scratch, xfilter
+from .network import Network
+from .packet_truth import Discard
 from .vm import Guest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -20,10 +22,13 @@ BENCH_KERNEL = "6.12"
 
 
 def make(kernel: str):
-    with tempfile.TemporaryDirectory(prefix=scratch.prefix("image")) as folder, Guest(kernel) as guest:
+    with tempfile.TemporaryDirectory(prefix=scratch.prefix("image")) as folder, Network() as net, \
+            Discard(net), Guest(kernel, net, containers=True) as guest:
         for user in ("alice", "mallory", "user0"):
             guest.start("mix", user)
-        guest.run("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.3; [ $(cat /tmp/*.log | grep -c ready) = 3 ] && exit; done; exit 1")
+        guest.run(f"python3 /usr/local/bin/container.py web 10.88.0.2 1500 /bin/busybox sh -c "
+                  f"'(echo hello; sleep 1000) | nc {net.server4} 7001'")
+        guest.run("for i in $(seq 20); do sleep 0.3; [ $(cat /tmp/*.log | grep -c ready) = 3 ] && exit; done; exit 1")
         image = pathlib.Path(folder) / "image"
         guest.pause()
         process.run(str(xfilter.PROGRAM), "image", "--pid", str(guest.pid), "--out", str(image))

@@ -13,12 +13,16 @@
 namespace xfilter::programs {
 namespace {
 
+constexpr std::uint64_t kMostConnections = 10'000'000;  // nf_conntrack_max is 262,144 by default
+
 // Looks at everything that xfilter can look at, so that its pages are noted.
 Result<void> look_at_everything(engine::Guest& guest) {
   (void)engine::list_processes(guest.view());
   XF_TRY(sockets, engine::list_sockets(guest.view()));
   attribution::Attributor attributor(guest.view(), [&guest] { guest.begin_lookup(); });
   for (const auto& socket : sockets) (void)attributor.attribute(engine::packet_from(socket));
+  Budget connections(kMostConnections);
+  (void)guest::linux::Conntrack(guest.view()).before_nat_by_sweep({}, connections);
   return {};
 }
 

@@ -24,7 +24,7 @@ class Conntrack {
   // Cost: six reads and a hash chain; one read when there is no connection tracking.
   Result<std::optional<packet::Flow>> before_nat(const packet::Flow& flow, Budget& budget);
 
-  // The same by looking at every connection: for tests.
+  // The same by looking at every connection: the oracle of tests.
   Result<std::optional<packet::Flow>> before_nat_by_sweep(const packet::Flow& flow, Budget& budget);
 
  private:

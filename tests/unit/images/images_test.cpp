@@ -88,6 +88,30 @@ TEST_P(Images, a_tuple_that_no_socket_has_is_unknown_with_a_reason) {
   EXPECT_EQ(owner.reason, "no tcp socket has this tuple, and nobody holds a raw socket");
 }
 
+TEST_P(Images, a_containers_packet_is_attributed_behind_the_guests_nat) {
+  const auto guest = open_image(GetParam());
+  const auto sockets = engine::list_sockets(guest->view()).value();
+  const auto socket = std::find_if(sockets.begin(), sockets.end(), [](const auto& entry) {
+    return entry.tuple.remote_port == 7001;
+  });
+  ASSERT_NE(socket, sockets.end());
+  auto packet = engine::packet_from(*socket);
+  packet.flow.src = packet::IpAddress::parse("10.77.0.2").value();  // the guest's own, as outside
+  attribution::Attributor attributor(guest->view(), [&] { guest->begin_lookup(); });
+  const auto owner = attributor.attribute(packet);
+  ASSERT_EQ(owner.processes.size(), 1u) << owner.reason;
+  EXPECT_EQ(owner.confidence, model::Confidence::exact) << owner.reason;
+  EXPECT_EQ(owner.processes.front()->container.size(), 64u);
+  EXPECT_EQ(owner.processes.front()->uid, 1500u);
+
+  guest::linux::Conntrack conntrack(guest->view());
+  Budget budget(1'000'000);
+  const auto by_hash = conntrack.before_nat(packet.flow, budget).value();
+  ASSERT_TRUE(by_hash);
+  EXPECT_EQ(by_hash->src, packet::IpAddress::parse("10.88.0.2").value());
+  EXPECT_EQ(by_hash, conntrack.before_nat_by_sweep(packet.flow, budget).value());
+}
+
 TEST_P(Images, time_wait_is_the_kernels_own) {
   const auto guest = open_image(GetParam());
   attribution::Attributor attributor(guest->view(), [&] { guest->begin_lookup(); });
