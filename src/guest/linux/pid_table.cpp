@@ -95,7 +95,12 @@ Result<std::vector<VirtAddr>> walk_pid_table(const View& view, Budget& budget) {
   return leaders;
 }
 
-Result<bool> is_hidden(const View& view, const Task& leader) {
+namespace {
+
+constexpr int kLooks =
+    3;  // each goes wrong when its neighbour in the list changes within some reads
+
+Result<bool> is_in_both(const View& view, const Task& leader) {
   const VirtAddr links = leader.at + view.layout().task_tasks.offset;
   XF_TRY(next, view.space().read_pointer(links));
   XF_TRY(previous, view.space().read_pointer(links + 8));
@@ -104,7 +109,18 @@ Result<bool> is_hidden(const View& view, const Task& leader) {
   const auto forth = view.space().read_pointer(previous);
   const bool is_listed = back && forth && *back == links && *forth == links && next != links;
   XF_TRY(by_pid, find_by_pid(view, leader.pid));
-  if (is_listed && by_pid == leader.at) return false;
+  return is_listed && by_pid == leader.at;
+}
+
+}  // namespace
+
+Result<bool> is_hidden(const View& view, const Task& leader) {
+  for (int look = 0; look < kLooks; ++look) {
+    // Pages that were read at different moments contradict each other without anybody's doing.
+    if (look > 0) view.space().physical().ram().begin_lookup();
+    XF_TRY(is_there, is_in_both(view, leader));
+    if (is_there) return false;
+  }
   // It may just have ended: then it is not hidden but gone.
   XF_TRY(now, read_task(view, leader.at));
   return now == leader && static_cast<bool>(now.thread_pid);

@@ -19,7 +19,7 @@ Result<VirtAddr> find_by_pid(const View& view, std::int32_t pid);
 Result<std::vector<VirtAddr>> walk_pid_table(const View& view, Budget& budget);
 
 // Whether the list of tasks or the table of pids lacks this leader. Looks at the task's own links
-// only, so that processes that come and go meanwhile make no difference.
+// and those beside them only, and says yes when it still is so after looking anew.
 Result<bool> is_hidden(const View& view, const Task& leader);
 
 }  // namespace xfilter::guest::linux

@@ -28,7 +28,7 @@ class PageCache final : public Ram {
     return inner_.next_data(from);
   }
 
-  void begin_lookup() { ++lookup_; }
+  void begin_lookup() const override { ++lookup_; }
   std::uint64_t misses() const {
     return misses_;
   }  // reads that went to `inner`, since construction
@@ -42,7 +42,7 @@ class PageCache final : public Ram {
   };
 
   const Ram& inner_;
-  std::uint64_t lookup_ = 1;
+  mutable std::uint64_t lookup_ = 1;
   mutable std::uint64_t misses_ = 0;
   mutable std::vector<Slot> slots_;
 };

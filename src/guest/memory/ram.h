@@ -42,6 +42,9 @@ class Ram {
     return read(offset, into);
   }
 
+  // For decorators that remember what was read: what is read from here on is no older than this.
+  virtual void begin_lookup() const {}
+
   // Where the block lies in our own address space, if it is mapped: then a read is no more than a
   // copy. The guest writes there meanwhile. Reading a hole there allocates it in the guest, so only
   // what the guest itself uses may be read.
