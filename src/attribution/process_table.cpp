@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "guest/linux/pid_table.h"
 #include "guest/linux/process.h"
 #include "guest/linux/processes.h"
 
@@ -14,6 +15,7 @@ using model::Process;
 using model::ProcessId;
 using model::ProcessRef;
 using namespace guest::linux;
+using Clock = std::chrono::steady_clock;
 
 namespace {
 
@@ -22,7 +24,7 @@ constexpr std::uint64_t kStepsPerProcess = 10;  // besides ancestors and paths, 
 // A guess: ten ancestors with paths of five components are 60.
 constexpr std::uint64_t kStepsPerObserved = 1'000;
 constexpr std::size_t kMostDescents = 50'000;
-constexpr std::chrono::seconds kRound{1};    // a choice: what daemonises within it escapes
+constexpr std::chrono::seconds kRound{1};    // a choice: what daemonises or hides escapes so long
 constexpr std::size_t kObservedAtOnce = 16;  // packets wait meanwhile: some 100 us
 constexpr std::size_t kMostAncestors = 64;   // as many as read_process() follows
 
@@ -32,15 +34,25 @@ Result<ProcessRef> ProcessTable::find(VirtAddr leader, Budget& budget) {
   XF_CHECK(budget.spend("owners"));
   XF_TRY(task, read_task(*view_, leader));
   const auto known = known_.find(leader.value);
-  if (known != known_.end() && known->second.task == task) return known->second.facts;
+  if (known != known_.end() && known->second.task == task && !was_hidden_or_shown(known->second))
+    return known->second.facts;
   XF_CHECK(budget.spend("owners", kStepsPerProcess));
   XF_TRY(process, read_process(*view_, task, budget));
   remember(process);
   process.parents = ancestors_of(process.id);
   auto facts = std::make_shared<const Process>(std::move(process));
   if (known_.size() >= kMostKnown) known_.clear();
-  known_[leader.value] = {std::move(task), facts};
+  known_[leader.value] = {std::move(task), facts, Clock::now()};
   return facts;
+}
+
+// It may have been hidden since we read it, of which its task_struct says nothing.
+bool ProcessTable::was_hidden_or_shown(Known& known) const {
+  const auto now = Clock::now();
+  if (now - known.looked < kRound) return false;
+  known.looked = now;
+  const auto hidden = is_hidden(*view_, known.task);
+  return hidden && *hidden != known.facts->is_hidden;
 }
 
 // A process is entered with its parent of that moment, and keeps it.
@@ -86,7 +98,7 @@ std::vector<Ancestor> ProcessTable::ancestors_of(ProcessId id) const {
 }
 
 void ProcessTable::observe() {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = Clock::now();
   if (unobserved_.empty() && now - observed_ > kRound) {
     Budget budget(kMostTasks);
     unobserved_ = find_leaders(*view_, Search::task_list, budget).all;

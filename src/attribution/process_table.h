@@ -21,8 +21,8 @@ class ProcessTable {
   // `view` is borrowed; a table is of one boot of the guest.
   explicit ProcessTable(const guest::linux::View& view) : view_(&view) {}
 
-  // Facts of the process that this task_struct leads, true at this moment.
-  // Cost: a dozen reads when they are known already; guest/linux/process.h when not.
+  // Facts of the process that this task_struct leads, true at this moment; whether it hides, a
+  // second ago. Cost: a dozen reads when they are known already; guest/linux/process.h when not.
   Result<model::ProcessRef> find(guest::VirtAddr leader, Budget& budget);
 
   // Goes through all processes, round after round, and remembers the parents of those that are new.
@@ -34,6 +34,7 @@ class ProcessTable {
   struct Known {
     guest::linux::Task task;
     model::ProcessRef facts;
+    std::chrono::steady_clock::time_point looked;  // whether it hides
   };
   struct Descent {
     std::string comm, exe;  // as they were when it was last seen
@@ -41,6 +42,7 @@ class ProcessTable {
     std::uint64_t seen = 0;
   };
 
+  bool was_hidden_or_shown(Known& known) const;
   void remember(const model::Process& process);
   void forget_the_older_half();
   std::vector<model::Ancestor> ancestors_of(model::ProcessId id) const;

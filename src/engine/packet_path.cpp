@@ -46,6 +46,7 @@ std::size_t digest_of(const Owner& owner) {
     add(static_cast<std::size_t>(process->id.pid));
     add(static_cast<std::size_t>(process->id.start_boottime.count()));
     add(process->uid);
+    add(process->is_hidden ? 1 : 0);
     add(std::hash<std::string>{}(process->exe));
   }
   return digest;
