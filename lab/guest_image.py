@@ -28,7 +28,7 @@ def _root(with_containers: bool) -> pathlib.Path:
 def initramfs(kernel_name: str, with_containers: bool = False) -> pathlib.Path:
     kernel = packages.kernel(kernel_name)
     wanted_modules = MODULES + (CONTAINER_MODULES if with_containers else [])
-    sources = sorted(GUEST.iterdir())
+    sources = sorted(path for path in GUEST.iterdir() if path.is_file())
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in [*sources, pathlib.Path(__file__)]))
     digest.update((kernel / "version").read_bytes())
 

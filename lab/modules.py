@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernel modules of a guest, with what they depend on, in the order in which to load them."""
+"""Kernel modules of a guest: Debian's, with what they depend on, in the order in which to load them; and the lab's own."""
 
+import hashlib
 import lzma
 import pathlib
 import re
+import shutil
+import tempfile
+
+from . import packages, process, scratch
+
+SOURCES = pathlib.Path(__file__).parent / "guest/modules"
 
 
 def contents(path: pathlib.Path) -> bytes:
@@ -34,3 +41,23 @@ def load_order(modules: pathlib.Path, wanted: list[str]) -> list[tuple[str, byte
     for name in wanted:
         add(name)
     return list(ordered.items())
+
+
+def build(name: str, kernel_name: str) -> bytes:
+    """The lab's own module of this name, built for this kernel."""
+    source = SOURCES / f"{name}.c"
+    version = (packages.kernel(kernel_name) / "version").read_text()
+
+    def compile_to(partial):
+        root = packages.module_builder(kernel_name)
+        with tempfile.TemporaryDirectory(prefix=scratch.prefix("module", root / "tmp"), dir=root / "tmp") as folder:
+            shutil.copy(source, folder)
+            (pathlib.Path(folder) / "Makefile").write_text(f"obj-m := {name}.o\n")
+            inside = f"/tmp/{pathlib.Path(folder).name}"
+            for command in (["make", "-C", f"/usr/src/linux-headers-{version}", f"M={inside}", "modules"],
+                            ["strip", "-g", f"{inside}/{name}.ko"]):
+                process.run("chroot", str(root), *command)
+            shutil.copy(f"{folder}/{name}.ko", partial)
+
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    return packages.built(packages.cache() / f"module-{name}-{version}-{digest}.ko", compile_to).read_bytes()

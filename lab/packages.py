@@ -115,8 +115,11 @@ class Apt:
         shutil.rmtree(debs)
 
 
-def extract_root(name: str, suites: list[str], packages: list[str]) -> pathlib.Path:
-    """Packages with all they depend on, unpacked and not configured."""
+def extract_root(name: str, suites: list[str], packages: list[str], links: dict[str, str] | None = None) -> pathlib.Path:
+    """Packages with all they depend on, unpacked and not configured.
+
+    `links` (name: target) are made where nothing is: those that the packages' own scripts would make.
+    """
 
     def build(partial):
         command = ["mmdebstrap", "--variant=extract", "--mode=root", "--quiet", f"--include={','.join(packages)}",
@@ -124,6 +127,9 @@ def extract_root(name: str, suites: list[str], packages: list[str]) -> pathlib.P
         done = subprocess.run(command + [source_line(suite) for suite in suites], text=True, capture_output=True)
         if done.returncode != 0:
             raise RuntimeError(f"mmdebstrap could not unpack {', '.join(packages)}:\n{done.stderr[-2000:]}")
+        for link, target in (links or {}).items():
+            if not (partial / link).exists():
+                (partial / link).symlink_to(target)
 
     return built(cache() / name, build)
 
@@ -161,6 +167,14 @@ def kernel(name: str) -> pathlib.Path:
         (partial / "version").write_text(version)
 
     return built(cache() / f"kernel-{name}", build)
+
+
+def module_builder(name: str) -> pathlib.Path:
+    """A root folder to build modules in for one of lab/kernels.toml: its headers, and the compiler that it was built with."""
+    version = (kernel(name) / "version").read_text()
+    tools = ["make", "dash", "coreutils", "diffutils", "findutils", "gawk", "grep", "sed"]
+    links = {folder: f"usr/{folder}" for folder in ("bin", "lib", "lib64")} | {"usr/bin/awk": "gawk"}
+    return extract_root(f"module-builder-{version}", [kernels()[name]["suite"]], [f"linux-headers-{version}", *tools], links)
 
 
 def uefi() -> pathlib.Path:

@@ -137,6 +137,10 @@ class Guest:
             raise GuestFailed(f"in the guest, exit code {code}: {command}\n{text}")
         return text
 
+    def put(self, path: str, data: bytes):
+        """Writes a small file in the guest."""
+        self.run(f"echo {base64.b64encode(data).decode()} | base64 -d > {path}")
+
     def start(self, command: str, user: str = "root") -> int:
         """Starts a program in the guest's background; its pid there."""
         quoted = command.replace("'", "'\\''")
