@@ -15,7 +15,7 @@ constexpr std::uint64_t kBudget = 5'000;
 class SocketReader final : public Reader {
  public:
   explicit SocketReader(const guest::linux::View& view)
-      : view_(view), net_(guest::linux::init_net(view).value()), sockets_(sockets_of(view)) {}
+      : view_(view), net_(view.init_net()), sockets_(sockets_of(view)) {}
 
   std::size_t choices() const override { return 2 * sockets_.size() + 1; }
   void read(std::size_t choice) override {
