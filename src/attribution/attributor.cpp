@@ -144,6 +144,8 @@ Owner Attributor::attribute_fragment(const Packet& packet) {
     owner.confidence = Confidence::inferred;
     owner.reason = "a fragment: whoever sent its datagram's first";
   }
+  Budget budget(kStepsPerPacket);
+  lower_by_raw_senders(owner, view_->init_net(), budget);
   return owner;
 }
 

@@ -36,7 +36,11 @@ constexpr std::array<std::string_view, 9> kDhcpClients = {
 Result<std::vector<RawSenders::Sender>> RawSenders::in(VirtAddr net, Budget& budget) {
   if (by_net_.size() > kMostNets) by_net_.clear();
   Seen& seen = by_net_[net.value];
-  if (Clock::now() - seen.looked > kFresh) XF_CHECK(look(net, seen, budget));
+  XF_TRY(sockets, tables_.find_raw(net, budget));
+  const bool are_the_same =
+      std::equal(sockets.begin(), sockets.end(), seen.sockets.begin(), seen.sockets.end(),
+                 [](const SocketTuple& socket, VirtAddr known) { return socket.at == known; });
+  if (!are_the_same || Clock::now() - seen.looked > kFresh) XF_CHECK(look(sockets, seen, budget));
   return seen.senders;
 }
 
@@ -56,8 +60,7 @@ bool RawSenders::is_sending(const SocketTuple& socket) const {
   return sending && *sending && now && now->net == socket.net;
 }
 
-Result<void> RawSenders::look(VirtAddr net, Seen& seen, Budget& budget) {
-  XF_TRY(sockets, tables_.find_raw(net, budget));
+Result<void> RawSenders::look(const std::vector<SocketTuple>& sockets, Seen& seen, Budget& budget) {
   const auto now = Clock::now();
   std::erase_if(seen.senders, [&](const Sender& sender) {
     return now - sender.seen > kRemembered ||
@@ -73,6 +76,8 @@ Result<void> RawSenders::look(VirtAddr net, Seen& seen, Budget& budget) {
     if (is_dhcp_client) continue;
     seen.senders.insert(seen.senders.begin(), {socket, processes, now, is_sending(socket)});
   }
+  seen.sockets.clear();
+  for (const SocketTuple& socket : sockets) seen.sockets.push_back(socket.at);
   seen.looked = now;
   return {};
 }

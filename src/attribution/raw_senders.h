@@ -7,8 +7,8 @@
 // They count for kRemembered after they were last seen: a forger need not keep its socket open.
 // DHCP clients hold a packet socket all their life; those that are known by their program's path,
 // in the guest's own mount namespace, do not count. Threads: one.
-// Cost: nothing within kFresh of the last look at a namespace; then the raw tables (3 pages) and
-// five reads for each such socket.
+// Cost: the raw tables are read each time, three pages; who holds a socket in them, five reads,
+// once in kFresh as long as the sockets are the same.
 #pragma once
 
 #include <chrono>
@@ -42,16 +42,19 @@ class RawSenders {
   // Cost: a read for each raw or packet socket that is known, at most kMostWatched.
   void begin_lookup();
 
-  // Those of the namespace `net`, latest first. An error when it cannot be told who there is.
+  // Those of the namespace `net`, latest first: all that are open now, and others of lately. An
+  // error when it cannot be told who there is.
   Result<std::vector<Sender>> in(guest::VirtAddr net, Budget& budget);
 
  private:
   struct Seen {
     std::chrono::steady_clock::time_point looked{};
+    std::vector<guest::VirtAddr> sockets;  // that were open then, DHCP clients' too
     std::vector<Sender> senders;
   };
 
-  Result<void> look(guest::VirtAddr net, Seen& seen, Budget& budget);
+  Result<void> look(const std::vector<guest::linux::SocketTuple>& sockets, Seen& seen,
+                    Budget& budget);
   Result<std::vector<model::ProcessRef>> holders_of(const guest::linux::SocketTuple& socket,
                                                     bool& all_are_dhcp_clients, Budget& budget);
   Result<bool> is_dhcp_client(const guest::linux::Holder& holder,

@@ -24,8 +24,7 @@ inline std::vector<guest::linux::SocketTuple> sockets_of(const guest::linux::Vie
   std::vector<guest::linux::SocketTuple> sockets;
   Budget budget(1'000'000);
   (void)guest::linux::SocketTables(view).sweep(
-      view.init_net(), budget,
-      [&](const guest::linux::SocketTuple& tuple) -> Result<void> {
+      view.init_net(), budget, [&](const guest::linux::SocketTuple& tuple) -> Result<void> {
         sockets.push_back(tuple);
         return {};
       });

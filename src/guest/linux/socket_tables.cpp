@@ -125,18 +125,29 @@ Result<void> sweep_table(const View& view, const Table& table, std::uint32_t buc
   return {};
 }
 
-constexpr std::uint32_t kRawTableMask = 255;  // RAW_HTABLE_SIZE - 1, include/net/raw.h
+constexpr std::size_t kRawBuckets = 256;      // RAW_HTABLE_SIZE, include/net/raw.h
 constexpr std::uint32_t kPingTableMask = 63;  // PING_HTABLE_SIZE - 1, include/net/ping.h
 
-// Raw sockets of all namespaces. IPv6 can be missing (a module elsewhere, or switched off).
-Result<void> sweep_raw(const View& view, Budget& budget, const SocketTables::Visit& visit) {
-  for (const char* name : {"raw_v4_hashinfo", "raw_v6_hashinfo"}) {
-    const auto hashinfo = view.profile().symbols.find(name);
-    if (!hashinfo) continue;
-    const auto& layout = view.layout();
-    const Table table{*hashinfo + layout.raw_hashinfo_ht.offset, kRawTableMask};
-    XF_CHECK(sweep_table(view, table, sizeof(std::uint64_t), 0, layout.sk_node, budget, "raw table",
-                         SocketKind::raw, visit));
+// Raw sockets of all namespaces. IPv6 can be missing (a module elsewhere, or switched off). Asked
+// for with nearly every packet, and nearly always empty.
+Result<void> sweep_raw(const View& view, std::span<const std::optional<VirtAddr>> tables,
+                       Budget& budget, const SocketTables::Visit& visit) {
+  for (const auto& table : tables) {
+    if (!table) continue;
+    XF_CHECK(budget.spend("raw table"));
+    XF_TRY(heads, (view.space().read_value<std::array<std::uint64_t, kRawBuckets>>(*table)));
+    // Null or odd: the end of an empty chain. One look at all of them, without a branch.
+    std::uint64_t any = 0;
+    for (const std::uint64_t head : heads) any |= head & ((head & 1) - 1);
+    if (any == 0) continue;
+    for (const std::uint64_t head : heads) {
+      XF_CHECK(walk_chain_from(view, VirtAddr{head}, view.layout().sk_node, budget, "raw table",
+                               [&](VirtAddr sock) -> Result<void> {
+                                 auto tuple = read_tuple(view, SocketKind::raw, sock);
+                                 if (!tuple) return {};  // freed or reused while we came
+                                 return visit(*tuple);
+                               }));
+    }
   }
   return {};
 }
@@ -171,7 +182,11 @@ SocketTables::SocketTables(const View& view)
     : view_(&view),
       tcp4_(secret_at("inet_ehash_secret", view.layout().hotdata_tcp4_secret)),
       tcp6_(secret_at("inet6_ehash_secret", view.layout().hotdata_tcp6_secret)),
-      tcp6_addr_(secret_at("ipv6_hash_secret", view.layout().hotdata_tcp6_addr_secret)) {}
+      tcp6_addr_(secret_at("ipv6_hash_secret", view.layout().hotdata_tcp6_addr_secret)) {
+  const std::uint64_t heads = view.layout().raw_hashinfo_ht.offset;
+  if (const auto v4 = view.profile().symbols.find("raw_v4_hashinfo")) raw_[0] = *v4 + heads;
+  if (const auto v6 = view.profile().symbols.find("raw_v6_hashinfo")) raw_[1] = *v6 + heads;
+}
 
 std::optional<VirtAddr> SocketTables::secret_at(
     std::string_view symbol, const std::optional<kernel::Member>& hotdata) const {
@@ -294,7 +309,7 @@ Result<std::vector<SocketTuple>> SocketTables::find_raw(VirtAddr net, Budget& bu
     if (tuple.net == net) found.push_back(tuple);
     return {};
   };
-  XF_CHECK(sweep_raw(*view_, budget, keep));
+  XF_CHECK(sweep_raw(*view_, raw_, budget, keep));
   XF_CHECK(sweep_packet(*view_, net, budget, keep));
   return found;
 }
@@ -315,7 +330,7 @@ Result<void> SocketTables::sweep(VirtAddr net, Budget& budget, const Visit& visi
   XF_CHECK(sweep_table(*view_, Table{ping + layout.ping_table_hash.offset, kPingTableMask},
                        sizeof(std::uint64_t), 0, layout.sk_node, budget, "ping table",
                        SocketKind::ping, visit));
-  XF_CHECK(sweep_raw(*view_, budget, visit));
+  XF_CHECK(sweep_raw(*view_, raw_, budget, visit));
   return sweep_packet(*view_, net, budget, visit);
 }
 

@@ -57,7 +57,8 @@ class SocketTables {
 
   const View* view_;
   std::optional<VirtAddr> tcp4_, tcp6_, tcp6_addr_;
-  int inet4_formula_ = 0;  // the one that found something last is tried first
+  std::array<std::optional<VirtAddr>, 2> raw_;  // the buckets of raw sockets, IPv4 and IPv6
+  int inet4_formula_ = 0;                       // the one that found something last is tried first
   int inet6_formula_ = 0;
 };
 
