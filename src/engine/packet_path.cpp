@@ -133,10 +133,11 @@ void PacketPath::watch_guest() {
   checked_ = std::chrono::steady_clock::now();
   if (guest_.is_found()) {
     auto holds = guest_.check();
-    if (!holds) return lose_guest(holds.error());
-  } else if (guest_.find()) {
-    on_note_("the guest's kernel: " + guest_.view().profile().banner);
+    if (!holds) lose_guest(holds.error());
   }
+  // Also right after it was lost: a machine that was put back to a snapshot runs already.
+  if (!guest_.is_found() && guest_.find())
+    on_note_("the guest's kernel: " + guest_.view().profile().banner);
   if (guest_.is_found() && !attributor_)
     attributor_ =
         std::make_unique<attribution::Attributor>(guest_.view(), [this] { guest_.begin_lookup(); });
