@@ -9,6 +9,8 @@
 // nothing, for entries are compared in full. nf_conntrack is a module, and may come late or never.
 #pragma once
 
+#include <chrono>
+
 #include "guest/linux/modules.h"
 #include "packet/flow.h"
 
@@ -39,6 +41,7 @@ class Conntrack {
   const View* view_;
   std::optional<Module> module_;  // none: built in, or not loaded
   VirtAddr newest_module_;        // when it was last looked for: nothing new, nothing to look for
+  std::chrono::steady_clock::time_point searched_{};
   std::optional<kernel::Symbols> symbols_;
   int formula_ = 0;  // the one that found something last is tried first
 };
