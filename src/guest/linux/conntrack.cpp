@@ -198,18 +198,23 @@ Result<void> Conntrack::find_symbols() {
   if (module_ && is_loaded(*view_, *module_)) return {};
   if (!module_ && newest == newest_module_) return {};
   symbols_.reset();
+  module_.reset();
+  newest_module_ = {};
   // Thousands of reads: a guest whose list never stays the same pays for it once in a while only.
   const auto now = std::chrono::steady_clock::now();
   if (now - searched_ < kSearchInterval)
     return fail(Errc::guest_data_invalid,
                 "modules come and go: whether there is NAT is not known for a moment");
   searched_ = now;
-  newest_module_ = newest;
   XF_TRY(found, find_module(*view_, "nf_conntrack"));
+  if (found) {
+    // It is in the list before its symbols are there: then it is looked for again.
+    XF_TRY(symbols, read_symbols(*view_, *found, kSymbols));
+    for (const std::string_view name : kSymbols) XF_CHECK(symbols.need(name));
+    symbols_ = std::move(symbols);
+  }
   module_ = std::move(found);
-  if (!module_) return {};
-  XF_TRY(symbols, read_symbols(*view_, *module_, kSymbols));
-  symbols_ = std::move(symbols);
+  newest_module_ = newest;
   return {};
 }
 
