@@ -9,7 +9,7 @@ import subprocess
 from . import modules, packages
 
 GUEST = pathlib.Path(__file__).parent / "guest"
-MODULES = ["virtio_pci", "virtio_net", "virtio_console", "ipv6", "crc32c_generic", "nf_conntrack"]
+MODULES = ["virtio_pci", "virtio_net", "virtio_console", "virtio_blk", "ipv6", "crc32c_generic", "nf_conntrack"]
 CONTAINER_MODULES = ["veth", "bridge", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat"]
 USERS = ["root:x:0:0::/root:/bin/sh", "alice:x:1000:1000::/home/alice:/bin/sh", "mallory:x:1001:1001::/home/mallory:/bin/sh"]
 USERS += [f"user{n}:x:{2000 + n}:{2000 + n}::/tmp:/bin/sh" for n in range(5)]

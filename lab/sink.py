@@ -42,6 +42,12 @@ class Sink:
         """Datagrams of the streamer called `name`."""
         return sum(record["text"].startswith(name + " ") for record in self.arrived())
 
+    def arriving(self, name: str, seconds: float) -> int:
+        """Datagrams of the streamer that arrive in this time from now."""
+        before = self.count(name)
+        time.sleep(seconds)
+        return self.count(name) - before
+
     def wait(self, condition, seconds: float = 30):
         give_up = time.monotonic() + seconds
         while not condition(self.arrived()):

@@ -33,12 +33,14 @@ class GuestFailed(RuntimeError):
 class Guest:
     def __init__(self, kernel: str, network: Network | None = None, *, memory_mib: int = 512, cpus: int = 2,
                  share: bool = False, cpu: str = "max", append: str = "", accel: str | None = None,
-                 wait: bool = True, boot_seconds: float = BOOT_SECONDS, containers: bool = False, uefi: bool = False):
+                 wait: bool = True, boot_seconds: float = BOOT_SECONDS, containers: bool = False, uefi: bool = False,
+                 drives: tuple[pathlib.Path, ...] = ()):
         self.kernel, self.network, self.memory_mib, self.cpus = kernel, network, memory_mib, cpus
         self.share, self.cpu, self.append, self.accel, self._wait = share, cpu, append, accel, wait
-        self.boot_seconds, self.containers, self.uefi = boot_seconds, containers, uefi
+        self.boot_seconds, self.containers, self.uefi, self.drives = boot_seconds, containers, uefi, drives
         self._number = 0
         self._process = self._port = self._qmp = None
+        self._snapshots = 0
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=scratch.prefix("guest")))
@@ -63,6 +65,8 @@ class Guest:
                    "-serial", f"file:{self.folder}/console", "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off",
                    "-device", "virtio-serial-pci", "-chardev", f"socket,id=lab,path={self.folder}/port,server=on,wait=off",
                    "-device", "virtserialport,chardev=lab,name=lab"]
+        for drive in self.drives:  # /dev/vda, /dev/vdb, ...
+            command += ["-drive", f"if=virtio,format=raw,readonly=on,file={drive}"]
         if self.uefi:
             command += ["-bios", str(packages.uefi())]
         if self.network:
@@ -167,6 +171,31 @@ class Guest:
 
     def reset(self):
         self.qmp("system_reset")
+
+    def save(self) -> str:
+        """Keeps the whole machine as it is now, for load()."""
+        if self._snapshots == 0:
+            file = str(self.folder / "saved.qcow2")
+            pathlib.Path(file).touch()
+            self.qmp("blockdev-add", **{"driver": "file", "node-name": "file", "filename": file})
+            self._job("blockdev-create", options={"driver": "qcow2", "file": "file", "size": 1 << 20})
+            self.qmp("blockdev-add", **{"driver": "qcow2", "node-name": "saved", "file": "file"})
+        self._snapshots += 1
+        snapshot = f"snapshot{self._snapshots}"
+        self._job("snapshot-save", tag=snapshot, vmstate="saved", devices=["saved"])
+        return snapshot
+
+    def load(self, snapshot: str):
+        """Back to the moment of save(): nothing that happened since has."""
+        self._job("snapshot-load", tag=snapshot, vmstate="saved", devices=["saved"])
+
+    def _job(self, command: str, **arguments):
+        self.qmp(command, **{"job-id": "lab", **arguments})
+        while (job := self.qmp("query-jobs")[0])["status"] != "concluded":
+            time.sleep(0.02)
+        self.qmp("job-dismiss", id="lab")
+        if "error" in job:
+            raise GuestFailed(f"QMP {command}: {job['error']}")
 
     def __exit__(self, *_):
         for connection in (self._port, self._qmp):

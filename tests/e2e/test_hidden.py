@@ -52,12 +52,6 @@ def events_of(attached, uid: int) -> list[dict]:
     return [event for event in attached.events() if event["owner"]["socket_uid"] == uid]
 
 
-def arriving(sink, user: str, seconds: float) -> int:
-    before = sink.count(user)
-    time.sleep(seconds)
-    return sink.count(user) - before
-
-
 def test_a_process_that_is_not_in_the_list_of_tasks_is_listed_and_it_alone_is_called_hidden(guest, streams):
     pid, _ = streams
     assert hidden_and_listed(guest)[0] == set()
@@ -77,8 +71,8 @@ def test_a_hidden_process_owns_its_packets_and_is_dropped_by_its_user(guest, str
             hide(guest, pid)
             time.sleep(2)  # until its verdict is asked for again, and whether it hides looked at
         time.sleep(0.3)
-        assert arriving(sink, "mallory", 1.5) == 0
-        assert arriving(sink, "alice", 0.5) > 20
+        assert sink.arriving("mallory", 1.5) == 0
+        assert sink.arriving("alice", 0.5) > 20
         last = events_of(attached, MALLORY)[-1]
         alices = events_of(attached, 1000)
     assert (last["verdict"], last["owner"]["confidence"]) == ("drop", "exact")
@@ -95,6 +89,6 @@ def test_who_is_in_no_table_of_pids_either_is_found_while_it_runs_and_dropped_by
     hide(guest, sending, from_table=True)
     with Sink(guest.network) as sink, Attached(guest.pid, RULES) as attached:
         time.sleep(0.3)
-        assert arriving(sink, "unseen", 1.5) == 0
+        assert sink.arriving("unseen", 1.5) == 0
         owners = [event["owner"] for event in events_of(attached, MALLORY)]
     assert owners and all({process["pid"] for process in owner["processes"]} <= {sending} for owner in owners)
