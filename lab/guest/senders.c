@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 // Sockets stay open for a moment after their last packet, as they do in life; what closes at once is `short`.
-enum { TCP_PORT = 7001, UDP_PORT = 9001, MESSAGES_PER_SOCKET = 15, BEFORE_CLOSE_US = 50000 };
+enum { TCP_PORT = 7001, UDP_PORT = 9001, MESSAGES_PER_SOCKET = 40, BEFORE_CLOSE_US = 250000 };
 
 static const char *server4, *server6, *kind;
 static useconds_t pause_us;

@@ -197,9 +197,9 @@ void Attributor::observe_processes() {
 Result<std::optional<Owner>> Attributor::owner_by_socket(const Packet& packet, Budget& budget) {
   const VirtAddr init = view_->init_net();
   XF_TRY(explanation, explain(init, packet, budget));
-  // A socket with just this tuple. One that only has the port may have it by chance: NAT gives
-  // containers' packets the guest's address, and ports that its own sockets use.
-  if (explanation && explanation->has_whole_tuple) return owner_of(*explanation, budget);
+  // NAT gives containers' packets the guest's address, and ports that its own sockets have too:
+  // then it gives those another port on their way out. So a tuple alone proves nothing.
+  if (explanation && explanation->is_certain) return owner_of(*explanation, budget);
 
   XF_TRY(behind_nat, sender_behind_nat(packet, budget));
   if (behind_nat) return behind_nat;
@@ -272,21 +272,24 @@ Result<std::optional<Attributor::Explanation>> Attributor::explain_tcp(VirtAddr 
          }));
   if (!found) return std::nullopt;
   if (found->state == TcpState::time_wait)
-    return Explanation{{}, Confidence::unknown, "TIME_WAIT: the kernel's own reply"};
+    return Explanation{{}, Confidence::unknown, "TIME_WAIT: the kernel's own reply", false};
   if (found->state == TcpState::new_syn_recv) {
     XF_TRY(listener, view_->read_pointer(found->at, view_->layout().sk_listener));
     XF_TRY(listening, read_tuple(*view_, SocketKind::tcp, listener));
     if (listening.state != TcpState::listen)
-      return Explanation{{}, Confidence::unknown, "a connection request whose listener is gone"};
+      return Explanation{
+          {}, Confidence::unknown, "a connection request whose listener is gone", false};
     return Explanation{{listening},
                        Confidence::inferred,
-                       "the listener; who will accept the connection is not known yet"};
+                       "the listener; who will accept the connection is not known yet",
+                       false};
   }
   XF_TRY(window, read_tcp_window(*view_, found->at));
   if (!fits_window(packet, window))
     return Explanation{{*found},
                        Confidence::inferred,
-                       "its numbers do not fit the connection's window: it may be forged"};
+                       "its numbers do not fit the connection's window: it may be forged",
+                       false};
   return Explanation{{*found}, Confidence::exact, ""};
 }
 
@@ -303,7 +306,7 @@ Result<std::optional<Attributor::Explanation>> Attributor::explain_udp(VirtAddr 
     return Explanation{std::move(bound), Confidence::inferred,
                        "the socket is not connected: others could have sent this", false};
   std::erase_if(bound, [](const SocketTuple& socket) { return socket.remote_port == 0; });
-  return Explanation{std::move(bound), Confidence::exact, ""};
+  return Explanation{std::move(bound), Confidence::exact, "", false};
 }
 
 Result<std::optional<Attributor::Explanation>> Attributor::explain_ping(VirtAddr net,

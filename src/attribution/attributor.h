@@ -47,8 +47,8 @@ class Attributor {
   struct Explanation {
     std::vector<guest::linux::SocketTuple> sockets;
     model::Confidence best = model::Confidence::exact;
-    std::string reason;           // why not better
-    bool has_whole_tuple = true;  // not just the port
+    std::string reason;      // why not better
+    bool is_certain = true;  // by more than its tuple: a connection whose numbers fit
   };
 
   model::Owner attribute_whole(const packet::Packet& packet);
