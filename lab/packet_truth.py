@@ -17,7 +17,8 @@ ROOT = pathlib.Path(__file__).parent.parent
 PROGRAM = ROOT / "build/release/tests/packet_truth"
 TCP_PORT, UDP_PORT = 7001, 9001
 # The best that can be known of each kind; TCP and connected UDP: exact.
-BEST = {"any4": "inferred", "any6": "inferred", "reuseport": "ambiguous"}
+NOT_CONNECTED = ["any4", "any6", "sidelong", "ping4", "ping6"]
+BEST = {**dict.fromkeys(NOT_CONNECTED, "inferred"), "reuseport": "ambiguous"}
 AFTER_CLOSE, A_FRAGMENT = "the flow's last known owner", "a fragment: "
 
 

@@ -124,6 +124,25 @@ static void to_anybody(int family, int shares_port) {
   }
 }
 
+// Connected to somebody, and yet it sends to another.
+static void sidelong(void) {
+  struct sockaddr_storage peer, address;
+  socklen_t size = server(AF_INET, UDP_PORT + 1, 0, &peer);
+  char text[128];
+  int length = message(text, sizeof text, own_pid(), 0);
+  server(AF_INET, UDP_PORT, 0, &address);
+  while (goes_on()) {
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    connect(fd, (struct sockaddr *)&peer, size);
+    for (int i = 0; i < MESSAGES_PER_SOCKET && goes_on(); ++i) {
+      sendto(fd, text, (size_t)length, 0, (struct sockaddr *)&address, size);
+      usleep(pause_us);
+    }
+    usleep(BEFORE_CLOSE_US);
+    close(fd);
+  }
+}
+
 static void share_port(void) {
   for (int i = 0; i < 2; ++i)
     if (fork() == 0) break;
@@ -318,6 +337,7 @@ static void run(const char *own4) {
   if (!strcmp(kind, "udp-mapped")) connections(AF_INET6, SOCK_DGRAM, 1);
   if (!strcmp(kind, "any4")) to_anybody(AF_INET, 0);
   if (!strcmp(kind, "any6")) to_anybody(AF_INET6, 0);
+  if (!strcmp(kind, "sidelong")) sidelong();
   if (!strcmp(kind, "reuseport")) share_port();
   if (!strcmp(kind, "forked")) share_by_fork();
   if (!strcmp(kind, "passed")) pass_on();

@@ -102,8 +102,9 @@ Attributor::Attributor(const View& view, std::function<void()> begin_lookup)
     : view_(&view),
       begin_lookup_(std::move(begin_lookup)),
       tables_(view),
+      datagram_senders_(view),
       conntrack_(view),
-      holders_(view),
+      holders_(view, begin_lookup_),
       processes_(view),
       raw_senders_(view, holders_, processes_),
       last_owners_(kMostFlows),
@@ -125,8 +126,8 @@ Owner Attributor::attribute(const Packet& packet) {
 // The ports are in a datagram's first fragment; the others are known by what they have in common.
 Owner Attributor::attribute_fragment(const Packet& packet) {
   packet::Flow datagram = packet.flow;
-  datagram.src_port = static_cast<std::uint16_t>(packet.fragment_id >> 16);
-  datagram.dst_port = static_cast<std::uint16_t>(packet.fragment_id);
+  datagram.src_port = static_cast<std::uint16_t>(packet.ip_id >> 16);
+  datagram.dst_port = static_cast<std::uint16_t>(packet.ip_id);
   if (packet.first_fragment_of) {
     Packet first = packet;
     first.kind = packet::Kind::ip;
@@ -254,11 +255,11 @@ Result<std::optional<Attributor::Explanation>> Attributor::explain(VirtAddr net,
     case packet::protocol::tcp:
       return explain_tcp(net, packet, budget);
     case packet::protocol::udp:
-      return explain_udp(net, packet.flow, budget);
+      return explain_datagram(net, packet, budget);
     case packet::protocol::icmp:
     case packet::protocol::icmpv6:
       if (kernel_reply(packet) != nullptr) return std::nullopt;
-      return explain_ping(net, packet.flow, budget);
+      return explain_datagram(net, packet, budget);
     default:
       return std::nullopt;
   }
@@ -293,29 +294,19 @@ Result<std::optional<Attributor::Explanation>> Attributor::explain_tcp(VirtAddr 
   return Explanation{{*found}, Confidence::exact, ""};
 }
 
-Result<std::optional<Attributor::Explanation>> Attributor::explain_udp(VirtAddr net,
-                                                                       const packet::Flow& flow,
-                                                                       Budget& budget) {
-  XF_TRY(bound,
-         find_in_chain(budget, [&](Budget& chain) { return tables_.find_udp(net, flow, chain); }));
-  if (bound.empty()) return std::nullopt;
-  // Like the kernel: a socket connected to this very peer comes before those that talk to anybody.
-  const bool has_connected =
-      std::any_of(bound.begin(), bound.end(), [](const auto& s) { return s.remote_port != 0; });
-  if (!has_connected)
-    return Explanation{std::move(bound), Confidence::inferred,
-                       "the socket is not connected: others could have sent this", false};
-  std::erase_if(bound, [](const SocketTuple& socket) { return socket.remote_port == 0; });
-  return Explanation{std::move(bound), Confidence::exact, "", false};
-}
-
-Result<std::optional<Attributor::Explanation>> Attributor::explain_ping(VirtAddr net,
-                                                                        const packet::Flow& flow,
-                                                                        Budget& budget) {
-  XF_TRY(pinging,
-         find_in_chain(budget, [&](Budget& chain) { return tables_.find_ping(net, flow, chain); }));
-  if (pinging.empty()) return std::nullopt;
-  return Explanation{std::move(pinging), Confidence::exact, "", false};
+Result<std::optional<Attributor::Explanation>> Attributor::explain_datagram(VirtAddr net,
+                                                                            const Packet& packet,
+                                                                            Budget& budget) {
+  XF_TRY(on_port, find_in_chain(budget, [&](Budget& chain) {
+           return packet.flow.protocol == packet::protocol::udp
+                      ? tables_.find_udp(net, packet.flow, chain)
+                      : tables_.find_ping(net, packet.flow, chain);
+         }));
+  XF_TRY(chosen, datagram_senders_.choose(on_port, packet, budget));
+  if (chosen.sockets.empty()) return std::nullopt;
+  if (chosen.doubt == nullptr)
+    return Explanation{std::move(chosen.sockets), Confidence::exact, "", false};
+  return Explanation{std::move(chosen.sockets), Confidence::inferred, chosen.doubt, false};
 }
 
 Result<Owner> Attributor::owner_of(const Explanation& explanation, Budget& budget) {
@@ -404,6 +395,19 @@ void Attributor::lower_by_raw_senders(Owner& owner, VirtAddr net, Budget& budget
   lower("somebody in its network namespace can forge packets: a raw or packet socket is open");
 }
 
+// Whether a datagram socket of the guest's first namespace is connected just like this packet says,
+// though it did not send it.
+Result<bool> Attributor::is_of_live_socket(const Packet& packet, Budget& budget) {
+  if (packet.flow.protocol != packet::protocol::udp) return false;
+  XF_TRY(on_port, find_in_chain(budget, [&](Budget& chain) {
+           return tables_.find_udp(view_->init_net(), packet.flow, chain);
+         }));
+  return std::any_of(on_port.begin(), on_port.end(), [&](const SocketTuple& socket) {
+    return socket.remote_port == packet.flow.dst_port &&
+           socket.remote.unmapped() == packet.flow.dst;
+  });
+}
+
 // No socket of the usual kinds has this tuple. It may be closed already, the kernel itself may have
 // sent it, or somebody through a raw or packet socket: who is seen sending through one.
 Result<Owner> Attributor::unexplained(const Packet& packet, Budget& budget) {
@@ -425,15 +429,23 @@ Result<Owner> Attributor::unexplained(const Packet& packet, Budget& budget) {
   if (able.empty())
     return unknown_owner(reply != nullptr
                              ? fmt::format("{}: the kernel's own", reply)
-                             : fmt::format("no {} socket has this tuple, and nobody holds a raw "
-                                           "socket",
+                             : fmt::format("no {} socket could have sent this, and nobody holds a "
+                                           "raw socket",
                                            packet::protocol_name(packet.flow.protocol)));
   Owner owner;
   owner.alternatives = able;
   if (!sending.empty() && reply == nullptr) {
-    const bool is_one = sending.size() == 1 && !is_unheld;
-    owner.confidence = is_one ? Confidence::exact : Confidence::ambiguous;
-    if (!is_one) owner.reason = "several raw or packet sockets are sending";
+    XF_TRY(is_contested, is_of_live_socket(packet, budget));
+    if (sending.size() > 1 || is_unheld) {
+      owner.confidence = Confidence::ambiguous;
+      owner.reason = "several raw or packet sockets are sending";
+    } else if (is_contested) {
+      owner.confidence = Confidence::inferred;
+      owner.reason =
+          "a socket has this tuple, but its numbers are others; a raw or packet socket is sending";
+    } else {
+      owner.confidence = Confidence::exact;
+    }
     owner.processes = std::move(sending);
   } else if (!meant.empty() && reply == nullptr) {
     owner.confidence = meant.size() == 1 ? Confidence::inferred : Confidence::ambiguous;

@@ -13,6 +13,7 @@
 #include <functional>
 #include <optional>
 
+#include "attribution/datagram_senders.h"
 #include "attribution/holder_index.h"
 #include "attribution/last_owners.h"
 #include "attribution/process_table.h"
@@ -65,10 +66,8 @@ class Attributor {
                                              Budget& budget);
   Result<std::optional<Explanation>> explain_tcp(guest::VirtAddr net, const packet::Packet& packet,
                                                  Budget& budget);
-  Result<std::optional<Explanation>> explain_udp(guest::VirtAddr net, const packet::Flow& flow,
-                                                 Budget& budget);
-  Result<std::optional<Explanation>> explain_ping(guest::VirtAddr net, const packet::Flow& flow,
-                                                  Budget& budget);
+  Result<std::optional<Explanation>> explain_datagram(guest::VirtAddr net,
+                                                      const packet::Packet& packet, Budget& budget);
 
   template <class Find>
   auto find_in_chain(Budget& budget, Find find);
@@ -78,11 +77,13 @@ class Attributor {
   Result<std::vector<model::ProcessRef>> processes_of(std::span<const guest::linux::Holder> holders,
                                                       Budget& budget);
   void lower_by_raw_senders(model::Owner& owner, guest::VirtAddr net, Budget& budget);
+  Result<bool> is_of_live_socket(const packet::Packet& packet, Budget& budget);
   Result<model::Owner> unexplained(const packet::Packet& packet, Budget& budget);
 
   const guest::linux::View* view_;
   std::function<void()> begin_lookup_;
   guest::linux::SocketTables tables_;
+  DatagramSenders datagram_senders_;
   guest::linux::Conntrack conntrack_;
   HolderIndex holders_;
   ProcessTable processes_;

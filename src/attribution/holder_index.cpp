@@ -40,7 +40,9 @@ HolderIndex::Found HolderIndex::find(VirtAddr file, Budget& budget) {
   bool is_complete = walk(Search::task_list, budget);
   if (!accounts_for_all(by_file_[file.value], file, budget))
     is_complete = walk(Search::everywhere, budget);
-  const std::vector<Holder>& walked = by_file_[file.value];
+  // The walk took its time: a table that it read for one process may be another's by now.
+  std::vector<Holder>& walked = by_file_[file.value];
+  std::erase_if(walked, [&](const Holder& holder) { return !is_still_held(holder); });
   note_use(walked);
   return {walked, is_complete};
 }
@@ -149,6 +151,7 @@ void HolderIndex::note_use(const std::vector<Holder>& holders) {
 bool HolderIndex::walk(Search search, Budget& budget) {
   ++walks_;
   Holders holders = walk_holders(*view_, search, budget);
+  begin_lookup_();
   by_file_.clear();
   for (Holder& holder : holders.all) {
     if (by_file_.size() >= kMostRemembered) return false;

@@ -9,6 +9,7 @@
 // process as many tables as it takes; at worst the walk.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <span>
 #include <unordered_map>
@@ -20,8 +21,10 @@ namespace xfilter::attribution {
 
 class HolderIndex {
  public:
-  // `view` is borrowed; an index is of one boot of the guest.
-  explicit HolderIndex(const guest::linux::View& view) : view_(&view) {}
+  // `view` is borrowed; an index is of one boot of the guest. `begin_lookup` is called after a
+  // walk: nothing that was read before may be used again to verify what it found.
+  HolderIndex(const guest::linux::View& view, std::function<void()> begin_lookup)
+      : view_(&view), begin_lookup_(std::move(begin_lookup)) {}
 
   struct Found {
     std::span<const guest::linux::Holder> holders;  // every slot of it; good until the next find()
@@ -46,6 +49,7 @@ class HolderIndex {
   bool walk(guest::linux::Search search, Budget& budget);
 
   const guest::linux::View* view_;
+  std::function<void()> begin_lookup_;
   std::unordered_map<std::uint64_t, std::vector<Holder>> by_file_;
   std::list<Holder>
       recent_;  // one per descriptor table, latest first; `file` and `fd` do not matter

@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr std::size_t kMostNets = 1'000;
-constexpr std::size_t kMostSenders = 64;  // a guest with more is told that it has too many
+constexpr std::size_t kMostSenders = 64;  // of a namespace; the latest are remembered
 
 constexpr std::array<std::string_view, 9> kDhcpClients = {
     "/sbin/dhclient",
@@ -47,9 +47,13 @@ Result<std::vector<RawSenders::Sender>> RawSenders::in(VirtAddr net, Budget& bud
 void RawSenders::begin_lookup() {
   std::size_t watched = 0;
   for (auto& [net, seen] : by_net_)
-    for (Sender& sender : seen.senders) {
+    for (auto sender = seen.senders.begin(); sender != seen.senders.end(); ++sender) {
       if (++watched > kMostWatched) return;
-      sender.is_sending = is_sending(sender.socket);
+      // What is in a socket's memory now is the latest one's that was there.
+      const bool is_latest = std::none_of(seen.senders.begin(), sender, [&](const Sender& later) {
+        return later.socket.at == sender->socket.at;
+      });
+      sender->is_sending = is_latest && is_sending(sender->socket);
     }
 }
 
@@ -61,21 +65,25 @@ bool RawSenders::is_sending(const SocketTuple& socket) const {
 }
 
 Result<void> RawSenders::look(const std::vector<SocketTuple>& sockets, Seen& seen, Budget& budget) {
+  if (sockets.size() > kMostSenders)
+    return fail(Errc::budget_exhausted, "{} raw and packet sockets, more than {}", sockets.size(),
+                kMostSenders);
   const auto now = Clock::now();
-  std::erase_if(seen.senders, [&](const Sender& sender) {
-    return now - sender.seen > kRemembered ||
-           std::any_of(sockets.begin(), sockets.end(),
-                       [&](const SocketTuple& socket) { return socket.at == sender.socket.at; });
-  });
-  if (sockets.size() + seen.senders.size() > kMostSenders)
-    return fail(Errc::budget_exhausted, "{} raw and packet sockets, more than {}",
-                sockets.size() + seen.senders.size(), kMostSenders);
   for (const SocketTuple& socket : sockets) {
     bool is_dhcp_client = false;
-    XF_TRY(processes, holders_of(socket, is_dhcp_client, budget));
-    if (is_dhcp_client) continue;
-    seen.senders.insert(seen.senders.begin(), {socket, processes, now, is_sending(socket)});
+    auto processes = holders_of(socket, is_dhcp_client, budget);
+    if (processes && is_dhcp_client) continue;
+    if (!processes) processes.emplace();  // closed while it was read: it is open to none
+    // Whoever had a socket in the same memory before is another sender, and remembered.
+    std::erase_if(seen.senders, [&](const Sender& sender) {
+      return sender.socket.at == socket.at && sender.processes == *processes;
+    });
+    seen.senders.insert(seen.senders.begin(),
+                        {socket, std::move(*processes), now, is_sending(socket)});
   }
+  std::erase_if(seen.senders,
+                [&](const Sender& sender) { return now - sender.seen > kRemembered; });
+  if (seen.senders.size() > kMostSenders) seen.senders.resize(kMostSenders);
   seen.sockets.clear();
   for (const SocketTuple& socket : sockets) seen.sockets.push_back(socket.at);
   seen.looked = now;

@@ -49,6 +49,9 @@ Result<SocketEntry> read_socket(const View& view, const SocketTuple& tuple) {
     if (tuple.kind == SocketKind::tcp) {
       XF_TRY(window, read_tcp_window(view, tuple.at));
       entry.window = window;
+    } else if (!tuple.remote.is_unspecified()) {
+      XF_TRY(next_ip_id, read_next_ip_id(view, tuple.at));
+      entry.next_ip_id = next_ip_id;
     }
   }
   return entry;
@@ -135,6 +138,7 @@ packet::Packet packet_from(const SocketEntry& socket) {
     packet.tcp_sequence = socket.window.snd_nxt;
     packet.tcp_acknowledgement = socket.window.rcv_nxt;
   }
+  packet.ip_id = socket.next_ip_id;
   return packet;
 }
 

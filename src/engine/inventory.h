@@ -39,6 +39,7 @@ struct SocketEntry {
   guest::linux::SocketTuple tuple;
   guest::linux::SocketFile file;   // zeros for TIME_WAIT and request sockets
   guest::linux::TcpWindow window;  // of TCP alone
+  std::uint16_t next_ip_id = 0;    // of connected datagram sockets alone
   std::uint32_t netns = 0;
   std::vector<SocketHolder> holders;
 };

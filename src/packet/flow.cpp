@@ -36,6 +36,10 @@ bool IpAddress::is_v4_mapped() const {
   return family == Family::v6 && std::equal(kPrefix.begin(), kPrefix.end(), bytes.begin());
 }
 
+bool IpAddress::is_unspecified() const {
+  return bytes == decltype(bytes){};
+}
+
 IpAddress IpAddress::unmapped() const {
   if (!is_v4_mapped()) return *this;
   IpAddress address;

@@ -25,8 +25,9 @@ struct IpAddress {
   static IpAddress v6(const std::array<std::uint8_t, 16>& bytes);
   static std::optional<IpAddress> parse(std::string_view text);
 
-  bool is_v4_mapped() const;   // ::ffff:a.b.c.d
-  IpAddress unmapped() const;  // the IPv4 address behind a v4-mapped one; otherwise itself
+  bool is_unspecified() const;  // 0.0.0.0 or ::, not ::ffff:0.0.0.0
+  bool is_v4_mapped() const;    // ::ffff:a.b.c.d
+  IpAddress unmapped() const;   // the IPv4 address behind a v4-mapped one; otherwise itself
   std::uint32_t v4_host_order() const;
 
   auto operator<=>(const IpAddress&) const = default;

@@ -51,11 +51,11 @@ class Parser {
     flow.protocol = *load<std::uint8_t>(frame_, at + 9);
     const auto length = load_big_endian<std::uint16_t>(frame_, at + 2);
     if (*length != 0) end_at(at + *length);  // 0: a GSO packet of more than 64 KiB
+    packet_.ip_id = *load_big_endian<std::uint16_t>(frame_, at + 4);
     const std::size_t transport = at + std::size_t{*first & 0xfu} * 4;
     constexpr std::uint16_t kOffset = 0x1fff, kMore = 0x2000;
     if ((*fragment & (kOffset | kMore)) == 0) return parse_transport(transport);
-    return parse_fragment(transport, load_big_endian<std::uint16_t>(frame_, at + 4).value_or(0),
-                          (*fragment & kOffset) == 0);
+    return parse_fragment(transport, (*fragment & kOffset) == 0);
   }
 
   Kind parse_ipv6(std::size_t at) {
@@ -81,9 +81,10 @@ class Parser {
       const bool is_fragment_header = flow.protocol == kFragment;
       flow.protocol = *next;
       constexpr std::uint16_t kOffset = 0xfff8, kMore = 0x0001;
-      if (is_fragment_header && (*offset & (kOffset | kMore)) != 0)
-        return parse_fragment(at + 8, load_big_endian<std::uint32_t>(frame_, at + 4).value_or(0),
-                              (*offset & kOffset) == 0);
+      if (is_fragment_header && (*offset & (kOffset | kMore)) != 0) {
+        packet_.ip_id = load_big_endian<std::uint32_t>(frame_, at + 4).value_or(0);
+        return parse_fragment(at + 8, (*offset & kOffset) == 0);
+      }
       at += is_fragment_header ? 8 : 8 + std::size_t{*length} * 8;
     }
     return Kind::malformed;
@@ -93,8 +94,7 @@ class Parser {
   void end_at(std::size_t end) { frame_ = frame_.first(std::min(end, frame_.size())); }
 
   // The ports are in the first fragment alone; the flow of all of them has none.
-  Kind parse_fragment(std::size_t transport, std::uint32_t id, bool is_first) {
-    packet_.fragment_id = id;
+  Kind parse_fragment(std::size_t transport, bool is_first) {
     const Flow without_ports = packet_.flow;
     if (is_first && parse_transport(transport) == Kind::ip)
       packet_.first_fragment_of = packet_.flow;

@@ -33,8 +33,9 @@ struct Packet {
   std::uint32_t tcp_acknowledgement = 0;
   std::uint32_t tcp_length = 0;  // bytes of data
   std::uint8_t icmp_type = 0;    // 0 unless ICMP or ICMPv6
-  // Of a fragment: what its datagram's fragments have in common besides addresses and protocol.
-  std::uint32_t fragment_id = 0;
+  // IPv4's identification, and that of an IPv6 fragment: what a datagram's fragments have in common
+  // besides addresses and protocol.
+  std::uint32_t ip_id = 0;
   // Of a datagram's first fragment: the flow with its ports, which the later ones lack.
   std::optional<Flow> first_fragment_of;
 };

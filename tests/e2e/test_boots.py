@@ -17,9 +17,9 @@ from lab.vm import Guest
 
 SECONDS, PAUSE = 9, 8_000  # of sending; microseconds between two packets of a sender
 LEAST_PACKETS = 10_000
-KINDS = ("tcp4 tcp6 tcp-mapped udp4 udp6 udp-mapped any4 any6 reuseport forked passed executed thread fragments ping4 ping6 short churn "
+KINDS = ("tcp4 tcp6 tcp-mapped udp4 udp6 udp-mapped any4 any6 sidelong reuseport forked passed executed thread fragments ping4 ping6 short churn "
          "tcp4 tcp6 udp4 udp6 churn")
-CONTAINER_KINDS = "tcp4 tcp4 udp4 any4 churn short"
+CONTAINER_KINDS = "tcp4 tcp4 udp4 any4 sidelong churn short"
 RAW_KINDS = ["raw-icmp", "raw-udp", "packet-udp"]
 TCP = ["tcp4", "tcp6", "tcp-mapped", "churn"]
 CONNECTED_UDP = ["udp4", "udp6", "udp-mapped", "forked", "passed", "executed", "thread", "fragments"]

@@ -126,6 +126,11 @@ Result<TcpWindow> read_tcp_window(const View& view, VirtAddr sock) {
   return window;
 }
 
+// A u16, since v6.6 an atomic_t: little endian, the low half is the same.
+Result<std::uint16_t> read_next_ip_id(const View& view, VirtAddr sock) {
+  return view.read<std::uint16_t>(sock, view.layout().inet_id);
+}
+
 Result<bool> read_is_sending(const View& view, VirtAddr sock) {
   XF_TRY(allocated, view.read<std::uint32_t>(sock, view.layout().sk_wmem_alloc));
   return allocated > 1;

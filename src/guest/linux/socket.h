@@ -71,6 +71,10 @@ struct TcpWindow {
 // `sock` is a full TCP socket.
 Result<TcpWindow> read_tcp_window(const View& view, VirtAddr sock);
 
+// The identification that the next IPv4 packet of a connected Internet socket will carry: a count
+// of its own, from a random start (ip_select_ident(), include/net/ip.h).
+Result<std::uint16_t> read_next_ip_id(const View& view, VirtAddr sock);
+
 struct SocketFile {
   std::uint32_t uid = 0;  // sk_uid: creator's, or the socket inode's after fchown
   VirtAddr socket;        // struct socket, none once closed: as long as it stays, so does the file

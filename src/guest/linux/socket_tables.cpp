@@ -92,10 +92,6 @@ Result<void> walk_chain(const View& view, VirtAddr head, kernel::Member link, Bu
 bool address_matches(const IpAddress& stored, const IpAddress& of_packet) {
   return stored.unmapped() == of_packet;
 }
-bool is_any(const IpAddress& address) {
-  return std::all_of(address.bytes.begin(), address.bytes.end(),
-                     [](std::uint8_t byte) { return byte == 0; });
-}
 
 // Buckets are read many at a time: nearly all are empty.
 Result<void> sweep_table(const View& view, const Table& table, std::uint32_t bucket_size,
@@ -268,12 +264,6 @@ Result<std::vector<SocketTuple>> SocketTables::find_udp(VirtAddr net, const Flow
                         auto tuple = read_tuple(*view_, SocketKind::udp, sock);
                         if (!tuple || tuple->net != net || tuple->local_port != flow.src_port)
                           return {};
-                        if (!is_any(tuple->local) && !address_matches(tuple->local, flow.src))
-                          return {};
-                        const bool is_connected = tuple->remote_port != 0;
-                        if (is_connected && (tuple->remote_port != flow.dst_port ||
-                                             !address_matches(tuple->remote, flow.dst)))
-                          return {};
                         if (!tuple->is_ipv6_socket && flow.src.family == IpAddress::Family::v6)
                           return {};
                         found.push_back(*tuple);
@@ -295,8 +285,7 @@ Result<std::vector<SocketTuple>> SocketTables::find_ping(VirtAddr net, const Flo
       layout.sk_node, budget, "ping table", [&](VirtAddr sock) -> Result<void> {
         auto tuple = read_tuple(*view_, SocketKind::ping, sock);
         if (tuple && tuple->net == net && tuple->local_port == flow.src_port &&
-            tuple->is_ipv6_socket == is_ipv6 &&
-            (is_any(tuple->local) || address_matches(tuple->local, flow.src)))
+            tuple->is_ipv6_socket == is_ipv6)
           found.push_back(*tuple);
         return {};
       }));

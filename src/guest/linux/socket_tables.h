@@ -33,11 +33,12 @@ class SocketTables {
   Result<std::optional<SocketTuple>> find_tcp(VirtAddr net, const packet::Flow& flow,
                                               Budget& budget);
 
-  // Every UDP socket of `net` bound to the flow's source port that could send this packet.
+  // Every UDP socket of `net` bound to the flow's source port that can send over its IP version,
+  // whatever its peer: sendto() names another, and IP_PKTINFO another local address.
   Result<std::vector<SocketTuple>> find_udp(VirtAddr net, const packet::Flow& flow,
                                             Budget& budget) const;
 
-  // Every ping socket of `net` that sends echo requests with the flow's identifier.
+  // Every ping socket of `net` with the flow's identifier and IP version.
   Result<std::vector<SocketTuple>> find_ping(VirtAddr net, const packet::Flow& flow,
                                              Budget& budget) const;
 

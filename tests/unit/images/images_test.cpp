@@ -85,7 +85,7 @@ TEST_P(Images, a_tuple_that_no_socket_has_is_unknown_with_a_reason) {
                  0};
   const auto owner = attributor.attribute(packet);
   EXPECT_EQ(owner.confidence, model::Confidence::unknown);
-  EXPECT_EQ(owner.reason, "no tcp socket has this tuple, and nobody holds a raw socket");
+  EXPECT_EQ(owner.reason, "no tcp socket could have sent this, and nobody holds a raw socket");
 }
 
 TEST_P(Images, a_containers_packet_is_attributed_behind_the_guests_nat) {
@@ -110,6 +110,50 @@ TEST_P(Images, a_containers_packet_is_attributed_behind_the_guests_nat) {
   ASSERT_TRUE(by_hash);
   EXPECT_EQ(by_hash->src, packet::IpAddress::parse("10.88.0.2").value());
   EXPECT_EQ(by_hash, conntrack.before_nat_by_sweep(packet.flow, budget).value());
+}
+
+TEST_P(Images, a_datagram_with_a_number_that_its_socket_has_not_given_is_not_the_sockets) {
+  const auto guest = open_image(GetParam());
+  attribution::Attributor attributor(guest->view(), [&] { guest->begin_lookup(); });
+  int compared = 0;
+  const auto sockets = engine::list_sockets(guest->view()).value();
+  for (const auto& socket : sockets) {
+    auto packet = engine::packet_from(socket);
+    if (socket.tuple.kind != guest::linux::SocketKind::udp || socket.tuple.remote_port == 0 ||
+        packet.flow.src.family != packet::IpAddress::Family::v4 || socket.holders.empty())
+      continue;
+    EXPECT_EQ(attributor.attribute(packet).confidence, model::Confidence::exact);
+    packet.ip_id = (packet.ip_id + 20'000) % 65'536;
+    EXPECT_EQ(attributor.attribute(packet).confidence, model::Confidence::unknown);
+    ++compared;
+  }
+  EXPECT_GT(compared, 0);
+}
+
+TEST_P(Images, a_socket_explains_no_packet_from_an_address_that_its_namespace_has_not) {
+  const auto guest = open_image(GetParam());
+  attribution::Attributor attributor(guest->view(), [&] { guest->begin_lookup(); });
+  int compared = 0;
+  const auto sockets = engine::list_sockets(guest->view()).value();
+  for (const auto& socket : sockets) {
+    const auto& tuple = socket.tuple;
+    if (tuple.kind != guest::linux::SocketKind::udp || tuple.remote_port != 0 ||
+        !tuple.local.unmapped().is_unspecified() || tuple.net != guest->view().init_net() ||
+        socket.holders.empty())
+      continue;
+    auto packet = engine::packet_from(socket);
+    packet.flow.dst =
+        packet::IpAddress::parse(tuple.is_ipv6_socket ? "fd77::1" : "10.77.0.1").value();
+    packet.flow.dst_port = 53;
+    packet.flow.src =
+        packet::IpAddress::parse(tuple.is_ipv6_socket ? "fd77::2" : "10.77.0.2").value();
+    EXPECT_EQ(attributor.attribute(packet).confidence, model::Confidence::inferred);
+    packet.flow.src =
+        packet::IpAddress::parse(tuple.is_ipv6_socket ? "fd77::77" : "10.99.0.6").value();
+    EXPECT_EQ(attributor.attribute(packet).confidence, model::Confidence::unknown);
+    ++compared;
+  }
+  EXPECT_GT(compared, 0);
 }
 
 TEST_P(Images, time_wait_is_the_kernels_own) {
