@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // lab/guest/framer.c: sends packets as if somebody else's socket had.
 //
-//   framer sniff PORT                    prints the numbers of a packet with data from this TCP port: SEQUENCE ACKNOWLEDGEMENT
-//   framer raw|packet tcp|udp COUNT OWN4 PORT SERVER4 PORT SEQUENCE ACKNOWLEDGEMENT [once]
+//   framer sniff tcp|udp PORT            prints the numbers of a packet with data from this port: ID SEQUENCE ACKNOWLEDGEMENT
+//   framer raw|packet tcp|udp COUNT OWN4 PORT SERVER4 PORT ID SEQUENCE ACKNOWLEDGEMENT [once]
 //
 // By a raw socket whose headers it writes itself, or a packet socket. Each packet's payload is "xft1 framed PID ". With
 // `once` each packet has a socket of its own, that is closed as soon as it is sent.
@@ -20,14 +20,15 @@
 #include <time.h>
 #include <unistd.h>
 
-static int sniff(int port) {
+static int sniff(int protocol, int port) {
   unsigned char packet[2048];
   int fd = socket(AF_PACKET, SOCK_DGRAM, htons(ETH_P_ALL));  // only those for all see what is sent
   while (recv(fd, packet, sizeof packet, 0) > 0) {
     struct iphdr *ip = (struct iphdr *)packet;
-    struct tcphdr *tcp = (struct tcphdr *)(packet + ip->ihl * 4);
-    if (ip->version != 4 || ip->protocol != IPPROTO_TCP || ntohs(tcp->source) != port || !tcp->psh) continue;
-    printf("%u %u\n", ntohl(tcp->seq), ntohl(tcp->ack_seq));
+    struct tcphdr *tcp = (struct tcphdr *)(packet + ip->ihl * 4);  // the source port is at the same place in UDP
+    if (ip->version != 4 || ip->protocol != protocol || ntohs(tcp->source) != port) continue;
+    if (protocol == IPPROTO_TCP && !tcp->psh) continue;
+    printf("%u %u %u\n", ntohs(ip->id), protocol == IPPROTO_TCP ? ntohl(tcp->seq) : 0, protocol == IPPROTO_TCP ? ntohl(tcp->ack_seq) : 0);
     return 0;
   }
   return 1;
@@ -45,7 +46,7 @@ static unsigned short checksum(unsigned sum) {
   return htons((unsigned short)~sum);
 }
 
-// argv: PROTOCOL COUNT OWN4 PORT SERVER4 PORT SEQUENCE ACKNOWLEDGEMENT
+// argv: PROTOCOL COUNT OWN4 PORT SERVER4 PORT ID SEQUENCE ACKNOWLEDGEMENT
 static size_t forge(unsigned char *packet, char **argv) {
   int is_tcp = !strcmp(argv[0], "tcp");
   struct iphdr *ip = (struct iphdr *)packet;
@@ -54,6 +55,7 @@ static size_t forge(unsigned char *packet, char **argv) {
   size_t headers = sizeof *ip + (is_tcp ? sizeof *tcp : sizeof *udp);
   size_t size = headers + (size_t)sprintf((char *)packet + headers, "xft1 framed %d ", getpid()), segment = size - sizeof *ip;
   *ip = (struct iphdr){.version = 4, .ihl = 5, .ttl = 64, .protocol = is_tcp ? IPPROTO_TCP : IPPROTO_UDP};
+  ip->id = htons((unsigned short)atoi(argv[6]));
   ip->tot_len = htons((unsigned short)size);
   inet_pton(AF_INET, argv[2], &ip->saddr);
   inet_pton(AF_INET, argv[4], &ip->daddr);
@@ -62,8 +64,8 @@ static size_t forge(unsigned char *packet, char **argv) {
   unsigned short from = htons((unsigned short)atoi(argv[3])), to = htons((unsigned short)atoi(argv[5]));
   if (is_tcp) {
     *tcp = (struct tcphdr){.source = from, .dest = to, .doff = 5, .ack = 1, .psh = 1, .window = htons(500)};
-    tcp->seq = htonl((unsigned)strtoul(argv[6], NULL, 10));
-    tcp->ack_seq = htonl((unsigned)strtoul(argv[7], NULL, 10));
+    tcp->seq = htonl((unsigned)strtoul(argv[7], NULL, 10));
+    tcp->ack_seq = htonl((unsigned)strtoul(argv[8], NULL, 10));
     tcp->check = checksum(pseudo + sum_of(tcp, segment));
   } else {
     *udp = (struct udphdr){.source = from, .dest = to, .len = htons((unsigned short)segment)};
@@ -73,9 +75,9 @@ static size_t forge(unsigned char *packet, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  if (argc == 3) return sniff(atoi(argv[2]));
-  if (argc < 10) return 2;
-  int is_raw = !strcmp(argv[1], "raw"), is_once = argc == 11, fd = -1;
+  if (argc == 4) return sniff(strcmp(argv[2], "tcp") ? IPPROTO_UDP : IPPROTO_TCP, atoi(argv[3]));
+  if (argc < 11) return 2;
+  int is_raw = !strcmp(argv[1], "raw"), is_once = argc == 12, fd = -1;
   unsigned char packet[256] = {0};
   size_t size = forge(packet, argv + 2);
   struct sockaddr_in peer = {.sin_family = AF_INET};

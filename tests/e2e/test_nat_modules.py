@@ -25,14 +25,20 @@ def test_no_containers_packet_is_anothers_while_the_modules_of_nat_go_and_come_b
     with Network() as network, Guest(kernel, network, containers=True) as guest, Discard(network), \
             PacketTruth(guest, tmp_path / "truth") as truth:
         for number in (2, 3):
-            guest.run(f"python3 /usr/local/bin/container.py container{number} {number} {1500 + number} /usr/local/bin/senders "
+            guest.run(f"python3 /usr/local/bin/container.py container{number} 10.88.0.{number} {1500 + number} /usr/local/bin/senders "
                       f"10.88.0.{number} {network.server4} {network.server6} 60 5000 udp4 udp4 any4")
         guest.run(WITHOUT_NAT)
-    outcomes = {is_translated: collections.Counter() for is_translated in (True, False)}
+    with_nat, without, changes = collections.Counter(), collections.Counter(), []
     for packet in truth.packets:
-        if packet["claim"]:
-            outcomes[network.guest4 in packet["flow"]][judge(packet)[1]] += 1
-    print(f"\n{kernel}: with NAT {dict(outcomes[True])}, without {dict(outcomes[False])}")
-    for counted in outcomes.values():
-        assert set(counted) <= {"right", "lower", "unknown"}
-        assert counted["right"] > 500 and counted["unknown"] < 0.1 * counted.total()  # of the moments of change
+        if not packet["claim"]:
+            continue
+        outcome = judge(packet)[1]
+        (with_nat if network.guest4 in packet["flow"] else without)[outcome] += 1
+        if outcome == "unknown":
+            changes.append(packet["reason"])
+    print(f"\n{kernel}: with NAT {dict(with_nat)}, without {dict(without)}, unknown {dict(collections.Counter(changes))}")
+    for counted in (with_nat, without):
+        assert set(counted) <= {"right", "lower", "unknown"} and counted["right"] > 500
+    # Only while modules come and go is nobody named; it passes.
+    assert sum("modules come and go" in reason for reason in changes) >= len(changes) - 10
+    assert not [packet for packet in truth.packets[-100:] if packet["claim"] and not packet["pids"]]
