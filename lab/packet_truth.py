@@ -61,7 +61,8 @@ class PacketTruth:
                                       stdin=subprocess.PIPE, stdout=self._file)
         while "ready" not in self.out.read_text():
             if self._process.poll() is not None:
-                raise RuntimeError("packet_truth did not start")
+                console = (self.guest.folder / "console").read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"packet_truth did not start. The guest's console ends:\n{console}")
         return self
 
     def __exit__(self, *_):

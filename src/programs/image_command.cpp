@@ -13,6 +13,7 @@
 namespace xfilter::programs {
 namespace {
 
+constexpr std::uint64_t kMostNets = 100'000, kMostAddresses = 1'000'000;
 constexpr std::uint64_t kMostConnections = 10'000'000;  // nf_conntrack_max is 262,144 by default
 
 // Looks at everything that xfilter can look at, so that its pages are noted.
@@ -21,6 +22,13 @@ Result<void> look_at_everything(engine::Guest& guest) {
   XF_TRY(sockets, engine::list_sockets(guest.view()));
   attribution::Attributor attributor(guest.view(), [&guest] { guest.begin_lookup(); });
   for (const auto& socket : sockets) (void)attributor.attribute(engine::packet_from(socket));
+  guest::linux::LocalAddresses addresses(guest.view());
+  XF_TRY(nets, guest::linux::walk_nets(guest.view(), Budget(kMostNets)));
+  for (const auto& net : nets)
+    for (const char* nobodys : {"0.0.0.0", "::"}) {  // so that all are looked at
+      Budget devices(kMostAddresses);
+      (void)addresses.has(net.at, packet::IpAddress::parse(nobodys).value(), devices);
+    }
   Budget connections(kMostConnections);
   (void)guest::linux::Conntrack(guest.view()).before_nat_by_sweep({}, connections);
   return {};
