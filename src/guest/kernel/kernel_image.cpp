@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/kernel/kernel_image.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <vector>
@@ -41,12 +42,19 @@ bool looks_like_level3_kernel_pgt(const Table& table) {
   return is_present(table[510]) && is_present(table[511]);
 }
 
-// level4_kernel_pgt, the fifth level's child with la57: nothing in the user half, and the same last
-// entry.
+// An entry of the kernel's upper levels that leads to a further table.
+bool leads_to_table(std::uint64_t value) {
+  constexpr std::uint64_t wanted = entry::present | entry::writable;
+  return (value & wanted) == wanted && (value & (entry::no_execute | entry::large)) == 0 &&
+         entry::address(value).value != 0;
+}
+
+// level4_kernel_pgt, the fifth level's child with la57. Besides the kernel's image it maps the CPU
+// entry areas and, where randomisation puts it there, part of the direct map, vmalloc or vmemmap.
 bool looks_like_level4_kernel_pgt(const Table& table) {
-  for (std::size_t i = 0; i < 256; ++i)
-    if (table[i] != 0) return false;
-  return is_present(table[511]);
+  return leads_to_table(table[511]) &&
+         std::all_of(table.begin(), table.end(),
+                     [](std::uint64_t value) { return value == 0 || leads_to_table(value); });
 }
 
 // The physical address behind one 2 MiB slot of level2_kernel_pgt; a slot can be split into 4 KiB
@@ -98,19 +106,13 @@ std::optional<KernelImage> image_behind(const GuestMemory& memory, std::uint64_t
   return image_below(memory, *level3, paging::Levels::five);
 }
 
-bool may_be_last_entry_of_kernel(std::uint64_t value) {
-  constexpr std::uint64_t wanted = entry::present | entry::writable;
-  return (value & wanted) == wanted && (value & (entry::no_execute | entry::large)) == 0 &&
-         entry::address(value).value != 0;
-}
-
 // Entry 511 of every page of the first MiB that can be a top-level table.
 std::vector<std::uint64_t> trampoline_candidates(const GuestMemory& memory) {
   std::vector<std::uint64_t> candidates;
   for (std::uint64_t at = 0; at < kLowMemory; at += kPageSize) {
     Table table;
     if (!memory.sweep({at}, std::as_writable_bytes(std::span(table)))) continue;
-    if (!may_be_last_entry_of_kernel(table[511])) continue;
+    if (!leads_to_table(table[511])) continue;
     if (read_table(memory, {at})) candidates.push_back(table[511]);
     if (candidates.size() == kMostCandidates) break;
   }
