@@ -51,7 +51,8 @@ xf_flow key_of(const packet::Flow& flow) {
   return key;
 }
 
-PuntQueue::PuntQueue(AgentHandles handles) : handles_(std::move(handles)), buffer_(kLargestPacket) {
+PuntQueue::PuntQueue(AgentHandles handles, std::string netdev)
+    : handles_(std::move(handles)), netdev_(std::move(netdev)), buffer_(kLargestPacket) {
   bpf_map_lookup_elem(handles_.agent.number(), &kZero, &agent_);
 }
 

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -30,8 +31,10 @@ xf_flow key_of(const packet::Flow& flow);
 
 class PuntQueue {
  public:
-  explicit PuntQueue(AgentHandles handles);
+  // `netdev` is what the VM's netdev is called.
+  explicit PuntQueue(AgentHandles handles, std::string netdev = {});
 
+  const std::string& netdev() const { return netdev_; }
   int descriptor() const { return handles_.punt_tap.number(); }  // to poll for reading
 
   // The next held packet, or nothing when the queue is empty. Valid until the next call.
@@ -72,6 +75,7 @@ class PuntQueue {
   void write_agent();
 
   AgentHandles handles_;
+  std::string netdev_;
   std::vector<std::byte> buffer_;
   xf_agent agent_{};
   std::vector<xf_flow>

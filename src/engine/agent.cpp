@@ -106,7 +106,7 @@ class Agent {
     AgentHandles handles;
     const auto all = handles.all();
     for (std::size_t i = 0; i < all.size(); ++i) *all[i] = std::move(message->descriptors[i]);
-    path_.add_queue(PuntQueue(std::move(handles)));
+    path_.add_queue(PuntQueue(std::move(handles), std::move(message->text)));
     return true;
   }
 

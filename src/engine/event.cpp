@@ -16,12 +16,16 @@ std::string utc(std::chrono::system_clock::time_point time) {
                      milliseconds.count() % 1000);
 }
 
+nlohmann::ordered_json place_json(const policy::Rule& rule) {
+  return {{"file", rule.place.file}, {"line", rule.place.line}, {"text", rule.place.text}};
+}
+
 }  // namespace
 
 std::string verdict_event(std::chrono::system_clock::time_point time, const packet::Flow& flow,
-                          const model::Owner& owner, const model::Verdict& verdict,
+                          const model::Owner& owner, const policy::Verdict& verdict,
                           std::chrono::nanoseconds spent) {
-  const nlohmann::ordered_json event = {
+  nlohmann::ordered_json event = {
       {"time", utc(time)},
       {"event", "verdict"},
       {"flow",
@@ -32,10 +36,14 @@ std::string verdict_event(std::chrono::system_clock::time_point time, const pack
         {"dst_port", flow.dst_port},
         {"vlan", flow.vlan}}},
       {"owner", to_json(owner)},
-      {"rule",
-       {{"file", verdict.rule->file}, {"line", verdict.rule->line}, {"text", verdict.rule->text}}},
+      {"rule", place_json(*verdict.rule)},
       {"verdict", model::to_string(verdict.action)},
       {"microseconds", static_cast<double>(spent.count() / 100) / 10.0}};
+  for (const policy::Rule* rule : verdict.observed) {
+    auto observed = place_json(*rule);
+    observed["verdict"] = model::to_string(rule->action);
+    event["observed"].push_back(std::move(observed));
+  }
   return event.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 

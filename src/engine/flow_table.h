@@ -19,7 +19,7 @@ struct JudgedFlow {
   packet::Flow flow;
   std::size_t owner_digest = 0;  // to see a change
   model::Action action = model::Action::pass;
-  int rule_line = 0;
+  std::size_t rules_digest = 0;  // likewise: the rule that decided, and those that are observed
 };
 
 class FlowTable {

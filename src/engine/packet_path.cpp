@@ -8,8 +8,8 @@ namespace xfilter::engine {
 using datapath::PuntQueue;
 using model::Action;
 using model::Owner;
-using model::Verdict;
 using packet::Packet;
+using policy::Verdict;
 using namespace std::chrono_literals;
 
 namespace {
@@ -52,6 +52,17 @@ std::size_t digest_of(const Owner& owner) {
   return digest;
 }
 
+std::size_t digest_of(const Verdict& verdict) {
+  std::size_t digest = 0;
+  const auto add = [&](const policy::Rule& rule) {
+    digest = digest * 0x9e37'79b9'7f4a'7c15 + std::hash<std::string>{}(rule.place.file);
+    digest = digest * 0x9e37'79b9'7f4a'7c15 + static_cast<std::size_t>(rule.place.line);
+  };
+  add(*verdict.rule);
+  for (const policy::Rule* rule : verdict.observed) add(*rule);
+  return digest;
+}
+
 }  // namespace
 
 PacketPath::PacketPath(Guest& guest, const policy::Policy& policy, Line on_event, Line on_note)
@@ -85,11 +96,13 @@ void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
   const Owner owner = find_owner(packet);
 
   // 3. What do the rules say?
-  const Verdict verdict = policy_.decide(packet, owner);
+  const auto age = std::chrono::duration_cast<std::chrono::seconds>(began - loaded_);
+  const Verdict verdict = policy_.decide({packet, owner, queue.netdev()}, age);
 
   // 4. Tell, if it is news.
-  const bool is_news = known == nullptr || is_new_connection(packet) ||
-                       known->action != verdict.action || known->rule_line != verdict.rule->line ||
+  const bool is_news = known == nullptr || is_new_connection(packet) || verdict.rule->is_logged ||
+                       known->action != verdict.action ||
+                       known->rules_digest != digest_of(verdict) ||
                        (owner.is_attributed() && known->owner_digest != digest_of(owner));
   if (is_news)
     on_event_(verdict_event(std::chrono::system_clock::now(), packet.flow, owner, verdict,
@@ -120,7 +133,7 @@ void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& o
   else
     queue.drop_from_now_on(packet.flow, lifetime);
   const auto evicted =
-      flows_.put({packet.flow, digest_of(owner), verdict.action, verdict.rule->line});
+      flows_.put({packet.flow, digest_of(owner), verdict.action, digest_of(verdict)});
   if (!evicted) return;
   for (PuntQueue& any : queues_) any.forget(*evicted);
 }

@@ -41,11 +41,12 @@ class PacketPath {
   void handle(datapath::PuntQueue& queue, const datapath::PuntQueue::HeldPacket& held);
   model::Owner find_owner(const packet::Packet& packet);
   void remember(datapath::PuntQueue& queue, const packet::Packet& packet, const model::Owner& owner,
-                const model::Verdict& verdict);
+                const policy::Verdict& verdict);
   void lose_guest(const Error& error);
 
   Guest& guest_;
   const policy::Policy& policy_;
+  std::chrono::steady_clock::time_point loaded_ = std::chrono::steady_clock::now();  // the policy
   Line on_event_, on_note_;
   std::vector<datapath::PuntQueue> queues_;
   std::unique_ptr<attribution::Attributor> attributor_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// model/verdict.h: what shall happen to a flow, and which rule says so.
+// model/verdict.h: what shall happen to a packet, and where the rule stands that says so.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,6 @@ struct RulePlace {
   std::string file;
   int line = 0;
   std::string text;  // the rule as it was written, without its comment
-};
-
-struct Verdict {
-  Action action = Action::pass;
-  const RulePlace* rule = nullptr;  // owned by the policy that decided; lives as long as it
 };
 
 }  // namespace xfilter::model

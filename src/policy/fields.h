@@ -1,51 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
-// policy/fields.h: the words of the rule language that match something, as a table.
+// policy/fields.h: what rules can match, as a table. Parser, matcher, index, lowering, warnings,
+// explanations, JSON and docs/rules.md follow it.
 //
-// To add a field: (1) its row here; (2) its enumerator in policy.h and its line in policy.cpp's
-// fits_packet() or fits_process(); (3) a golden file that uses it: the test
-// every_field_has_a_golden_test fails until there is one.
+// To add a field: (1) its row in fields.cpp; (2) its row in the table of docs/rules.md; (3) golden
+// cases in tests/golden/policy that use it plain, with `not` and with a set: tests name what is
+// missing.
 #pragma once
 
-#include <array>
-#include <string_view>
+#include <span>
 
-#include "policy/policy.h"
+#include "policy/rule.h"
 
 namespace xfilter::policy {
 
-enum class ValueKind { none, number, port, prefix, user, pid, glob };
+// What a field is a property of.
+enum class Side : std::uint8_t {
+  packet,   // the headers, or where it came from
+  owner,    // all that is known of who sent it
+  process,  // one of the processes that hold the socket
+};
 
-struct FieldWord {
+// How values are written and compared.
+enum class ValueKind : std::uint8_t {
+  none,       // a word alone
+  number,     // numbers and ranges, up to Field::largest
+  user,       // names of the users file, or of its groups; compared as numbers
+  group,      //
+  prefix,     // addresses and prefixes
+  tcp_flags,  // syn, syn+ack, syn/syn+ack
+  pid,        // PID, PID@START
+  path,       // a glob in which * does not match /
+  text,       // a glob
+  word,       // one of Field::words
+};
+
+struct Field {
   std::string_view word;
-  Field field;
-  ValueKind value;
-  std::uint32_t implied;      // ValueKind::none of Field::protocol: the protocol's number
-  std::string_view expected;  // for messages: what a value looks like
+  Side side;
+  ValueKind kind;
+  std::string_view expected = {};  // for messages: what a value looks like
+  std::uint32_t largest = 0;
+  // The one value of a word that stands for another field's: `tcp` is `proto 6`.
+  std::optional<std::uint32_t> implied = {};
+  std::span<const std::string_view> words = {};
+
+  // What is compared; none when the subject has no such thing, and then no match fits, negated or
+  // not. Exactly one is set.
+  std::optional<std::uint32_t> (*number_of_packet)(const Subject&) = nullptr;
+  const packet::IpAddress* (*address_of_packet)(const Subject&) = nullptr;
+  std::optional<std::string_view> (*text_of_packet)(const Subject&) = nullptr;
+  std::optional<std::uint32_t> (*number_of_owner)(const model::Owner&) = nullptr;
+  std::optional<std::uint32_t> (*number_of_process)(const model::Process&) = nullptr;
+  // `scratch` is room for a text that has to be put together; it must outlive the result.
+  std::optional<std::string_view> (*text_of_process)(const model::Process&,
+                                                     std::string& scratch) = nullptr;
+  // Of an owner without processes: the number it has all the same (the socket's own uid).
+  std::optional<std::uint32_t> (*number_of_nobody)(const model::Owner&) = nullptr;
+  // Pids: of the process itself, or also of those it descends from.
+  bool with_ancestors = false;
+
+  bool is_guest_side() const { return side != Side::packet; }
 };
 
-inline constexpr std::array kFieldWords = {
-    FieldWord{"tcp", Field::protocol, ValueKind::none, packet::protocol::tcp, ""},
-    FieldWord{"udp", Field::protocol, ValueKind::none, packet::protocol::udp, ""},
-    FieldWord{"icmp", Field::protocol, ValueKind::none, packet::protocol::icmp, ""},
-    FieldWord{"icmpv6", Field::protocol, ValueKind::none, packet::protocol::icmpv6, ""},
-    FieldWord{"proto", Field::protocol, ValueKind::number, 255, "an IP protocol number (0-255)"},
-    FieldWord{"src", Field::src, ValueKind::prefix, 0,
-              "an address or prefix, such as 10.0.0.0/8 or fd00::/8"},
-    FieldWord{"dst", Field::dst, ValueKind::prefix, 0,
-              "an address or prefix, such as 10.0.0.0/8 or fd00::/8"},
-    FieldWord{"sport", Field::sport, ValueKind::port, 65535,
-              "a port (0-65535) or a range such as 1024-65535"},
-    FieldWord{"dport", Field::dport, ValueKind::port, 65535,
-              "a port (0-65535) or a range such as 1024-65535"},
-    FieldWord{"uid", Field::uid, ValueKind::number, UINT32_MAX,
-              "a user id or a range such as 1000-1999"},
-    FieldWord{"user", Field::uid, ValueKind::user, 0, "the name of a user of the guest"},
-    FieldWord{"pid", Field::pid, ValueKind::pid, 0,
-              "a process id, best with its start as in 4121@812.44"},
-    FieldWord{"exe", Field::exe, ValueKind::glob, 0,
-              "a path that starts with /, perhaps with * or ?"},
-    FieldWord{"comm", Field::comm, ValueKind::glob, 0, "a task name, perhaps with * or ?"},
-    FieldWord{"unattributed", Field::unattributed, ValueKind::none, 0, ""},
-};
+std::span<const Field> all_fields();
+// None when no field has this name.
+const Field* find_field(std::string_view word);
 
 }  // namespace xfilter::policy

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// policy/users.h: names of a guest's users, from a file in passwd(5) format that the operator
-// keeps. The host's own passwd says nothing about the guest.
+// policy/names.h: names of a guest's users or groups, from a file in passwd(5) or group(5) format
+// that the operator keeps. The host's own files say nothing about the guest.
 #pragma once
 
 #include <map>
@@ -12,10 +12,10 @@
 
 namespace xfilter::policy {
 
-class Users {
+class Names {
  public:
-  // input_invalid names the file and line.
-  static Result<Users> parse(std::string_view text, const std::string& file);
+  // Both formats have the name first and the number third. input_invalid names the file and line.
+  static Result<Names> parse(std::string_view text, const std::string& file);
   std::optional<std::uint32_t> find(const std::string& name) const;
   const std::map<std::string, std::uint32_t>& all() const { return by_name_; }
 

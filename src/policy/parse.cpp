@@ -4,7 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <deque>
+#include <filesystem>
+#include <map>
 
 #include "policy/fields.h"
 #include "policy/tokens.h"
@@ -20,6 +24,39 @@ std::optional<Number> number_of(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+// 90s, 10m, 2h, 7d.
+std::optional<std::chrono::seconds> duration_of(std::string_view text) {
+  constexpr std::uint32_t kLongest = 3650 * 24 * 3600;
+  const auto unit = std::string_view("smhd").find(text.empty() ? ' ' : text.back());
+  if (unit == std::string_view::npos) return std::nullopt;
+  constexpr std::array<std::uint32_t, 4> kSeconds = {1, 60, 3600, 24 * 3600};
+  const auto number = number_of<std::uint32_t>(text.substr(0, text.size() - 1));
+  if (!number || *number == 0 || *number > kLongest / kSeconds[unit]) return std::nullopt;
+  return std::chrono::seconds(*number * kSeconds[unit]);
+}
+
+// syn+ack: these are set. syn/syn+ack: of syn and ack, only syn is set.
+std::optional<TcpFlagsMatch> tcp_flags_of(std::string_view text) {
+  constexpr std::array<std::string_view, 8> kNames = {"fin", "syn", "rst", "psh",
+                                                      "ack", "urg", "ece", "cwr"};  // RFC 9293
+  const auto bits_of = [&](std::string_view names) -> std::optional<std::uint8_t> {
+    unsigned bits = 0;
+    while (true) {
+      const auto plus = std::min(names.find('+'), names.size());
+      const auto found = std::find(kNames.begin(), kNames.end(), names.substr(0, plus));
+      if (found == kNames.end()) return std::nullopt;
+      bits |= 1u << (found - kNames.begin());
+      if (plus == names.size()) return static_cast<std::uint8_t>(bits);
+      names.remove_prefix(plus + 1);
+    }
+  };
+  const auto slash = text.find('/');
+  const auto set = bits_of(text.substr(0, slash));
+  const auto asked = slash == std::string_view::npos ? set : bits_of(text.substr(slash + 1));
+  if (!set || !asked || (*set & ~*asked) != 0) return std::nullopt;
+  return TcpFlagsMatch{*set, *asked};
 }
 
 std::optional<Range> range_of(std::string_view text, std::uint32_t largest) {
@@ -64,34 +101,27 @@ std::optional<PidMatch> pid_of(std::string_view text) {
   return match;
 }
 
+constexpr std::array<std::string_view, 8> kFirstWords = {"allow",   "drop", "protect", "observe",
+                                                         "default", "set",  "include", "ambiguous"};
+
 class Parser {
  public:
-  Parser(std::string_view text, const std::string& file, const Users* users)
-      : text_(text), file_(file), users_(users) {}
+  explicit Parser(const Surroundings& surroundings) : surroundings_(surroundings) {}
 
-  tl::expected<Policy, std::vector<Diagnostic>> run() {
-    if (text_.size() > kLargestFile) {
-      report(
-          {text_.substr(0, 0), 1},
-          fmt::format("the file has {} bytes, more than {} MiB", text_.size(), kLargestFile >> 20),
-          "");
-      return tl::make_unexpected(std::move(diagnostics_));
-    }
-    while (!text_.empty()) {
-      const auto end = std::min(text_.find('\n'), text_.size());
-      source_ = text_.substr(0, end);
-      text_.remove_prefix(std::min(end + 1, text_.size()));
-      ++line_;
-      tokens_ = tokens_of(source_);
-      next_ = 0;
-      if (!tokens_.empty()) parse_line();
-    }
+  tl::expected<Policy, std::vector<Diagnostic>> run(std::string_view text,
+                                                    const std::string& file) {
+    parse_file(text, file);
     if (!diagnostics_.empty()) return tl::make_unexpected(std::move(diagnostics_));
-    if (default_place_) return Policy(std::move(rules_), default_action_, *default_place_);
-    return Policy(std::move(rules_), Action::pass, {file_, 0, "default allow"});
+    if (!default_) default_ = Policy::built_in_default(file);
+    return Policy({std::move(rules_), std::move(*default_), ambiguous_as_});
   }
 
  private:
+  struct NamedSet {
+    std::string place;  // FILE:LINE
+    std::vector<Token> values;
+  };
+
   void report(const Token& at, std::string message, std::string hint) {
     diagnostics_.push_back({file_, std::max(line_, 1), at.column, static_cast<int>(at.text.size()),
                             std::string(source_), std::move(message), std::move(hint)});
@@ -102,6 +132,13 @@ class Parser {
     return {" ", last.column + static_cast<int>(last.text.size())};
   }
   bool has_more() const { return next_ < tokens_.size(); }
+  bool is_next(std::string_view text) const { return has_more() && tokens_[next_].text == text; }
+  Token next_or_behind() const { return has_more() ? tokens_[next_] : behind_last(); }
+  void expect_end(const char* hint) {
+    if (has_more())
+      report(tokens_[next_],
+             fmt::format("expected the end of the line, found \"{}\"", tokens_[next_].text), hint);
+  }
   model::RulePlace place() const {
     const std::size_t begin = static_cast<std::size_t>(tokens_.front().column) - 1;
     const std::size_t end =
@@ -109,56 +146,179 @@ class Parser {
     return {file_, line_, std::string(source_.substr(begin, end - begin))};
   }
 
+  void parse_file(std::string_view text, const std::string& file) {
+    file_ = file;
+    line_ = 0;
+    source_ = {};
+    if (text.size() > kLargestFile)
+      return report(
+          {text.substr(0, 0), 1},
+          fmt::format("the file has {} bytes, more than {} MiB", text.size(), kLargestFile >> 20),
+          "");
+    open_.push_back(file);
+    while (!text.empty()) {
+      const auto end = std::min(text.find('\n'), text.size());
+      source_ = text.substr(0, end);
+      text.remove_prefix(std::min(end + 1, text.size()));
+      ++line_;
+      tokens_ = tokens_of(source_);
+      next_ = 0;
+      if (!tokens_.empty()) parse_line();
+    }
+    open_.pop_back();
+  }
+
   void parse_line() {
     const Token first = tokens_[next_++];
     if (first.text == "default") return parse_default(first);
-    if (first.text != "allow" && first.text != "drop") {
-      const auto meant = closest(first.text, {"allow", "drop", "default"});
-      report(first, fmt::format("expected allow, drop or default, found \"{}\"", first.text),
-             meant.empty() ? "a rule starts with what it does: drop tcp dport 25 uid 33"
-                           : fmt::format("did you mean {}?", meant));
-      return;
+    if (first.text == "set") return parse_set(first);
+    if (first.text == "include") return parse_include(first);
+    if (first.text == "ambiguous") return parse_ambiguous();
+    if (first.text != "observe") return parse_rule(first, Observing::no);
+    if (!has_more())
+      return report(behind_last(), "expected a rule to observe",
+                    "for example: observe drop uid 33");
+    parse_rule(tokens_[next_++], Observing::yes);
+  }
+
+  enum class Observing { no, yes };
+  void parse_rule(const Token& first, Observing observing) {
+    if (first.text != "allow" && first.text != "drop" && first.text != "protect") {
+      const auto meant = closest(first.text, {kFirstWords.begin(), kFirstWords.end()});
+      return report(first,
+                    fmt::format("a line starts with allow, drop, protect, observe, default, set, "
+                                "include or ambiguous; found \"{}\"",
+                                first.text),
+                    meant.empty() ? "a rule starts with what it does: drop tcp dport 25 uid 33"
+                                  : fmt::format("did you mean {}?", meant));
     }
     if (rules_.size() >= kMostRules) {
-      if (rules_.size() == kMostRules)
-        report(first, fmt::format("more than {} rules", kMostRules), "");
+      if (!has_too_many_) report(first, fmt::format("more than {} rules", kMostRules), "");
+      has_too_many_ = true;
       return;
     }
     Rule rule;
-    rule.action = first.text == "allow" ? Action::pass : Action::drop;
+    rule.section = first.text == "protect" ? Section::protect : Section::operators;
+    rule.action = first.text == "drop" ? Action::drop : Action::pass;
+    rule.is_observed = observing == Observing::yes;
     rule.place = place();
+    if (rule.section == Section::protect && rule.is_observed)
+      return report(first, "a protect rule cannot be observed: it keeps others from having effect",
+                    "write protect alone, or observe allow");
     if (!has_more()) {
-      report(behind_last(), fmt::format("expected what to {}", first.text),
-             fmt::format("for all packets that no rule names, write: default {}", first.text));
-      return;
+      const bool is_default = first.text != "protect";
+      return report(
+          behind_last(), fmt::format("expected what to {}", first.text),
+          is_default
+              ? fmt::format("for all packets that no rule names, write: default {}", first.text)
+              : "for example: protect exe /usr/sbin/exim4");
     }
     bool is_sound = true;
-    while (has_more() && is_sound) is_sound = parse_match(rule);
+    while (has_more() && is_sound) is_sound = parse_option(rule) || parse_match(rule);
+    if (is_sound && rule.matches.empty())
+      report(behind_last(), fmt::format("expected what to {}", first.text), "");
     if (is_sound) check_ports(rule, first);
     rules_.push_back(std::move(rule));
   }
 
-  void parse_default(const Token& first) {
-    if (!has_more() || (tokens_[next_].text != "allow" && tokens_[next_].text != "drop")) {
-      report(has_more() ? tokens_[next_] : behind_last(), "expected allow or drop after default",
-             "write: default allow");
-      return;
+  // log, expires DURATION. False when it is neither, and nothing was taken.
+  bool parse_option(Rule& rule) {
+    if (is_next("log")) {
+      ++next_;
+      return rule.is_logged = true;
     }
-    default_action_ = tokens_[next_++].text == "allow" ? Action::pass : Action::drop;
-    if (has_more())
-      return report(tokens_[next_],
-                    fmt::format("expected the end of the line, found \"{}\"", tokens_[next_].text),
-                    "a default has no conditions");
-    if (default_place_)
-      return report(first, "a second default",
-                    fmt::format("the first is in line {}", default_place_->line));
-    default_place_ = place();
+    if (!is_next("expires")) return false;
+    ++next_;
+    const Token value = next_or_behind();
+    rule.expires_after = has_more() ? duration_of(value.text) : std::nullopt;
+    if (!rule.expires_after)
+      report(value, "expires needs a time such as 90s, 10m, 2h or 7d",
+             "it counts from when the rule is loaded first");
+    if (has_more()) ++next_;
+    return true;
+  }
+
+  void parse_default(const Token& first) {
+    if (!is_next("allow") && !is_next("drop"))
+      return report(next_or_behind(), "expected allow or drop after default",
+                    "write: default allow");
+    Rule rule;
+    rule.action = tokens_[next_++].text == "allow" ? Action::pass : Action::drop;
+    rule.place = place();
+    if (has_more()) return expect_end("a default has no conditions");
+    if (default_)
+      return report(
+          first, "a second default",
+          default_->place.file == file_
+              ? fmt::format("the first is in line {}", default_->place.line)
+              : fmt::format("the first is in {}:{}", default_->place.file, default_->place.line));
+    default_ = std::move(rule);
+  }
+
+  // ambiguous as holders|nobody
+  void parse_ambiguous() {
+    constexpr const char* kHint = "write: ambiguous as holders, or: ambiguous as nobody";
+    if (!is_next("as")) return report(next_or_behind(), "expected as", kHint);
+    ++next_;
+    if (!is_next("holders") && !is_next("nobody"))
+      return report(next_or_behind(), "expected holders or nobody", kHint);
+    ambiguous_as_ = tokens_[next_++].text == "holders" ? AmbiguousAs::holders : AmbiguousAs::nobody;
+    expect_end(kHint);
+  }
+
+  // set NAME = {VALUE, ...}
+  void parse_set(const Token& first) {
+    constexpr const char* kHint = "write: set office = {10.0.0.0/8, fd00::/8}";
+    if (!has_more()) return report(behind_last(), "expected the set's name", kHint);
+    const Token name = tokens_[next_++];
+    if (name.text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") !=
+        std::string_view::npos)
+      return report(name, "a set's name has small letters, digits, - and _", kHint);
+    if (!is_next("=")) return report(next_or_behind(), "expected = after the set's name", kHint);
+    ++next_;
+    if (!is_next("{")) return report(next_or_behind(), "expected { and the set's values", kHint);
+    NamedSet set{fmt::format("{}:{}", file_, line_), {}};
+    if (!parse_braces([&](const Token& value) {
+          set.values.push_back(keep(value));
+          return true;
+        }))
+      return;
+    expect_end(kHint);
+    const auto [known, is_new] = sets_.emplace(name.text, std::move(set));
+    if (!is_new)
+      report(first, fmt::format("a second set \"{}\"", name.text),
+             fmt::format("the first is in {}", known->second.place));
+  }
+
+  // Lines of included files are gone when the set is used.
+  Token keep(const Token& token) {
+    kept_.emplace_back(token.text);
+    return {kept_.back(), token.column};
+  }
+
+  void parse_include(const Token& first) {
+    if (!has_more()) return report(behind_last(), "expected the file to include", "");
+    const Token name = tokens_[next_++];
+    if (has_more()) return expect_end("a line includes one file");
+    const std::string path =
+        (std::filesystem::path(file_).parent_path() / std::string(name.text)).string();
+    if (!surroundings_.read_file)
+      return report(first, "files cannot be included here", "put the rules in this file");
+    if (std::find(open_.begin(), open_.end(), path) != open_.end())
+      return report(name, fmt::format("{} includes itself", path), "");
+    if (++files_ > kMostFiles)
+      return report(name, fmt::format("more than {} files", kMostFiles), "");
+    const auto text = surroundings_.read_file(path);
+    if (!text) return report(name, text.error().message, "paths begin beside the including file");
+    const auto here = std::make_tuple(file_, line_, source_);
+    parse_file(*text, path);
+    std::tie(file_, line_, source_) = here;
   }
 
   // [not] field [value]. Reports and returns false where it cannot go on.
   bool parse_match(Rule& rule) {
     Match match;
-    if (tokens_[next_].text == "not") {
+    if (is_next("not")) {
       match.is_negated = true;
       ++next_;
       if (!has_more()) {
@@ -167,51 +327,65 @@ class Parser {
       }
     }
     const Token word = tokens_[next_++];
-    const auto row = std::find_if(kFieldWords.begin(), kFieldWords.end(),
-                                  [&](const FieldWord& field) { return field.word == word.text; });
-    if (row == kFieldWords.end()) {
+    match.field = find_field(word.text);
+    if (match.field == nullptr && has_more()) {  // a field of two words
+      match.field = find_field(fmt::format("{} {}", word.text, tokens_[next_].text));
+      if (match.field != nullptr) ++next_;
+    }
+    if (match.field == nullptr) {
       report_unknown_field(word);
       return false;
     }
-    match.field = row->field;
-    if (row->value == ValueKind::none) {
-      if (row->field == Field::protocol) match.ranges.push_back({row->implied, row->implied});
-    } else if (!parse_values(*row, match)) {
-      return false;
+    if (match.field->implied) {
+      match.ranges.push_back({*match.field->implied, *match.field->implied});
+    } else {
+      const std::size_t first = next_;
+      if (!parse_values(*match.field, match)) return false;
+      const auto begin = static_cast<std::size_t>(tokens_[first].column) - 1;
+      const Token& last = tokens_[next_ - 1];
+      match.values = source_.substr(
+          begin, static_cast<std::size_t>(last.column) - 1 + last.text.size() - begin);
     }
     rule.matches.push_back(std::move(match));
     return true;
   }
 
   void report_unknown_field(const Token& word) {
-    std::vector<std::string_view> known = {"not"};
-    for (const FieldWord& field : kFieldWords) known.push_back(field.word);
-    const auto meant = closest(word.text, known);
+    std::vector<std::string_view> known = {"not", "log", "expires"};
     std::string all;
-    for (const FieldWord& field : kFieldWords)
+    for (const Field& field : all_fields()) {
+      known.push_back(field.word);
       all += fmt::format("{}{}", all.empty() ? "" : " ", field.word);
+    }
+    const auto meant = closest(word.text, known);
     report(word, fmt::format("expected a field, found \"{}\"", word.text),
            meant.empty() ? "fields are: " + all : fmt::format("did you mean {}?", meant));
   }
 
-  bool parse_values(const FieldWord& row, Match& match) {
+  bool parse_values(const Field& field, Match& match) {
     if (!has_more()) {
-      report(behind_last(), fmt::format("{} needs {}", row.word, row.expected), "");
+      report(behind_last(), fmt::format("{} needs {}", field.word, field.expected), "");
       return false;
     }
-    if (tokens_[next_].text != "{") return parse_value(row, tokens_[next_++], match);
+    if (!is_next("{")) return parse_value(field, tokens_[next_++], match);
+    return parse_braces([&](const Token& value) { return parse_value(field, value, match); });
+  }
+
+  // {VALUE, ...}, of which each is taken by take(); it returns false where it cannot go on.
+  template <class Take>
+  bool parse_braces(Take take) {
     const Token open = tokens_[next_++];
     std::size_t count = 0;
-    while (has_more() && tokens_[next_].text != "}") {
+    while (has_more() && !is_next("}")) {
       if (++count > kMostValues) {
         report(open, fmt::format("a set of more than {} values", kMostValues),
                "split it over several rules");
         return false;
       }
-      if (!parse_value(row, tokens_[next_++], match)) return false;
-      if (has_more() && tokens_[next_].text == ",")
+      if (!take(tokens_[next_++])) return false;
+      if (is_next(","))
         ++next_;
-      else if (has_more() && tokens_[next_].text != "}") {
+      else if (has_more() && !is_next("}")) {
         report(tokens_[next_],
                fmt::format("expected , or }} in the set, found \"{}\"", tokens_[next_].text), "");
         return false;
@@ -226,76 +400,122 @@ class Parser {
     return true;
   }
 
-  bool parse_value(const FieldWord& row, const Token& value, Match& match) {
-    bool fits = false;
-    switch (row.value) {
+  bool parse_value(const Field& field, const Token& value, Match& match) {
+    if (value.text.front() == '@') return parse_set_reference(field, value, match);
+    if (add_value(field, value.text, match)) return true;
+    if (field.kind == ValueKind::user) return report_name(value, "user", surroundings_.users);
+    if (field.kind == ValueKind::group) return report_name(value, "group", surroundings_.groups);
+    report(value, fmt::format("{} needs {}, found \"{}\"", field.word, field.expected, value.text),
+           hint_for(field, value.text));
+    return false;
+  }
+
+  bool parse_set_reference(const Field& field, const Token& reference, Match& match) {
+    const std::string name(reference.text.substr(1));
+    const auto set = sets_.find(name);
+    if (set == sets_.end()) {
+      std::vector<std::string_view> known;
+      for (const auto& [other, values] : sets_) known.push_back(other);
+      const auto meant = closest(name, known);
+      report(reference, fmt::format("there is no set \"{}\" before this line", name),
+             meant.empty() ? fmt::format("write above: set {} = {{...}}", name)
+                           : fmt::format("did you mean @{}?", meant));
+      return false;
+    }
+    for (const Token& value : set->second.values) {
+      if (add_value(field, value.text, match)) continue;
+      report(reference,
+             fmt::format("{} needs {}, found \"{}\" in the set \"{}\"", field.word, field.expected,
+                         value.text, name),
+             fmt::format("the set is in {}", set->second.place));
+      return false;
+    }
+    return true;
+  }
+
+  // False when `text` is no value of the field.
+  bool add_value(const Field& field, std::string_view text, Match& match) {
+    const auto add = [](auto& values, auto value) {
+      if (value) values.push_back(std::move(*value));
+      return value.has_value();
+    };
+    switch (field.kind) {
       case ValueKind::number:
-      case ValueKind::port:
-        if (const auto range = range_of(value.text, row.implied))
-          match.ranges.push_back(*range), fits = true;
-        break;
-      case ValueKind::prefix:
-        if (const auto prefix = prefix_of(value.text))
-          match.prefixes.push_back(*prefix), fits = true;
-        break;
-      case ValueKind::pid:
-        if (const auto pid = pid_of(value.text)) match.pids.push_back(*pid), fits = true;
-        break;
-      case ValueKind::glob:
-        fits =
-            value.text.find_first_of("{},") == std::string_view::npos &&
-            (match.field != Field::exe || value.text.front() == '/' || value.text.front() == '*');
-        if (fits) match.globs.emplace_back(value.text);
-        break;
+        return add(match.ranges, range_of(text, field.largest));
       case ValueKind::user:
-        return parse_user(value, match);
+        return add(match.ranges, named(surroundings_.users, text));
+      case ValueKind::group:
+        return add(match.ranges, named(surroundings_.groups, text));
+      case ValueKind::prefix:
+        return add(match.prefixes, prefix_of(text));
+      case ValueKind::tcp_flags:
+        return add(match.flags, tcp_flags_of(text));
+      case ValueKind::pid:
+        return add(match.pids, pid_of(text));
+      case ValueKind::path:
+        if (text.front() != '/' && text.front() != '*') return false;
+        [[fallthrough]];
+      case ValueKind::text:
+        if (text.find_first_of("{},") != std::string_view::npos) return false;
+        match.globs.emplace_back(text);
+        return true;
+      case ValueKind::word: {
+        const auto word = std::find(field.words.begin(), field.words.end(), text);
+        if (word == field.words.end()) return false;
+        const auto number = static_cast<std::uint32_t>(word - field.words.begin());
+        match.ranges.push_back({number, number});
+        return true;
+      }
       case ValueKind::none:
         break;
     }
-    if (!fits)
-      report(value, fmt::format("{} needs {}, found \"{}\"", row.word, row.expected, value.text),
-             hint_for(row, value));
-    return fits;
+    return false;
   }
 
-  std::string hint_for(const FieldWord& row, const Token& value) const {
-    const bool is_number = number_of<std::uint64_t>(value.text).has_value();
-    if (row.field == Field::uid) return fmt::format("for a name write: user {}", value.text);
-    if (row.field == Field::exe && is_number)
-      return fmt::format("to match a port write: dport {}", value.text);
-    if (row.field == Field::exe)
-      return fmt::format("to match a task's name write: comm {}", value.text);
+  static std::optional<Range> named(const Names* names, std::string_view text) {
+    if (names == nullptr) return std::nullopt;
+    const auto number = names->find(std::string(text));
+    return number ? std::optional(Range{*number, *number}) : std::nullopt;
+  }
+
+  bool report_name(const Token& value, const char* what, const Names* names) {
+    if (names == nullptr) {
+      const bool is_user = std::string_view(what) == "user";
+      report(value,
+             fmt::format("{0} needs a {0}s file: the host's own {0}s say nothing about the guest's",
+                         what),
+             fmt::format("give --{}s FILE with the guest's /etc/{}, or write the number: {} 1000",
+                         what, is_user ? "passwd" : "group", is_user ? "uid" : "gid"));
+      return false;
+    }
+    std::vector<std::string_view> known;
+    for (const auto& [name, id] : names->all()) known.push_back(name);
+    const auto meant = closest(value.text, known);
+    report(value, fmt::format("the {0}s file has no {0} \"{1}\"", what, value.text),
+           meant.empty() ? "" : fmt::format("did you mean {}?", meant));
+    return false;
+  }
+
+  static std::string hint_for(const Field& field, std::string_view value) {
+    const bool is_number = number_of<std::uint64_t>(value).has_value();
+    if (field.word == "uid") return fmt::format("for a name write: user {}", value);
+    if (field.word == "gid") return fmt::format("for a name write: group {}", value);
+    if (field.word == "exe" && is_number)
+      return fmt::format("to match a port write: dport {}", value);
+    if (field.word == "exe") return fmt::format("to match a task's name write: comm {}", value);
     return "";
-  }
-
-  bool parse_user(const Token& value, Match& match) {
-    if (users_ == nullptr) {
-      report(value, "user needs a users file: the host's own users say nothing about the guest's",
-             "give --users FILE with the guest's /etc/passwd, or write the number: uid 1000");
-      return false;
-    }
-    const auto uid = users_->find(std::string(value.text));
-    if (!uid) {
-      std::vector<std::string_view> known;
-      for (const auto& [name, id] : users_->all()) known.push_back(name);
-      const auto meant = closest(value.text, known);
-      report(value, fmt::format("the users file has no user \"{}\"", value.text),
-             meant.empty() ? "" : fmt::format("did you mean {}?", meant));
-      return false;
-    }
-    match.ranges.push_back({*uid, *uid});
-    return true;
   }
 
   // A rule on ports that no packet can fit is a mistake worth telling.
   void check_ports(const Rule& rule, const Token& first) {
-    const auto has = [&](Field field) {
+    const auto has = [&](std::string_view word) {
       return std::any_of(rule.matches.begin(), rule.matches.end(),
-                         [&](const Match& m) { return m.field == field; });
+                         [&](const Match& m) { return m.field->word == word; });
     };
-    if (!has(Field::sport) && !has(Field::dport)) return;
+    if (!has("sport") && !has("dport")) return;
+    const auto protocol = find_field("proto")->number_of_packet;
     for (const Match& match : rule.matches) {
-      if (match.field != Field::protocol || match.is_negated) continue;
+      if (match.field->number_of_packet != protocol || match.is_negated) continue;
       const auto carries_ports = [](const Range& range) {
         return (range.first <= packet::protocol::tcp && packet::protocol::tcp <= range.last) ||
                (range.first <= packet::protocol::udp && packet::protocol::udp <= range.last);
@@ -306,26 +526,31 @@ class Parser {
     }
   }
 
-  std::string_view text_;
-  const std::string& file_;
-  const Users* users_;
+  const Surroundings& surroundings_;
 
+  // Where we are.
+  std::string file_;
   std::string_view source_;
   int line_ = 0;
   std::vector<Token> tokens_;
   std::size_t next_ = 0;
+  std::vector<std::string> open_;  // files that are being read, each included by the one before
+  std::size_t files_ = 1;
 
+  std::map<std::string, NamedSet, std::less<>> sets_;
+  std::deque<std::string> kept_;
   std::vector<Rule> rules_;
-  Action default_action_ = Action::pass;
-  std::optional<model::RulePlace> default_place_;
+  bool has_too_many_ = false;
+  std::optional<Rule> default_;
+  AmbiguousAs ambiguous_as_ = AmbiguousAs::holders;
   std::vector<Diagnostic> diagnostics_;
 };
 
 }  // namespace
 
 tl::expected<Policy, std::vector<Diagnostic>> parse(std::string_view text, const std::string& file,
-                                                    const Users* users) {
-  return Parser(text, file, users).run();
+                                                    const Surroundings& surroundings) {
+  return Parser(surroundings).run(text, file);
 }
 
 }  // namespace xfilter::policy

@@ -1,75 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 // policy/policy.h: the rules, ready to decide.
 //
-// Use decide() for every packet. Facts that could not be found out are a value too (an unknown
-// owner), and rules can match it. Owners are sets: a `drop` rule matches if any holder fits all of
-// its guest-side matches, an `allow` rule only if all holders do. An owner without a process fits
-// nothing but `unattributed`, and `uid` and `user` by the socket's own uid. docs/rules.md has the
-// language. Threads:  decide() from any; a Policy never changes. Lifetime: a Verdict points to the
-// rule that decided, inside the policy. Cost:     no allocation, no system call; linear in the
-// rules.
+// Use decide() for every packet; explain.h says why, and is slow. Sections are searched in the
+// order protect, learned, operator, default; in each the first rule that fits decides.
+// docs/rules.md has the language, match.h what it means that a rule fits. Threads: decide() from
+// any; a Policy never changes. Lifetime: a Verdict points to rules inside the policy. Cost: rules
+// that name one process, program, user, container, address or port are found by hashing; the others
+// are tried one by one. No system call; no allocation as long as no observed rule fits.
 #pragma once
 
-#include <chrono>
-#include <optional>
-#include <string>
-#include <vector>
-
-#include "model/owner.h"
-#include "model/verdict.h"
-#include "packet/parse.h"
+#include "policy/index.h"
+#include "policy/rule.h"
 
 namespace xfilter::policy {
 
-struct Range {
-  std::uint32_t first = 0, last = 0;  // inclusive
-};
-struct Prefix {
-  packet::IpAddress address;
-  int length = 0;
-};
-struct PidMatch {
-  std::int32_t pid = 0;
-  std::optional<std::chrono::nanoseconds> start;  // start_boottime, known to `precision`
-  std::chrono::nanoseconds precision{1};
+// What an owner counts as whose processes are candidates, of which one sent the packet.
+enum class AmbiguousAs : std::uint8_t {
+  holders,  // as if all held the socket: a drop fits if any candidate does, an allow if all do
+  nobody,   // as if nobody had been found
 };
 
-enum class Field { protocol, src, dst, sport, dport, uid, pid, exe, comm, unattributed };
-bool is_guest_side(Field field);
-
-// One `field value` of a rule: fits if any of its values does (or none, with `not`).
-struct Match {
-  Field field = Field::protocol;
-  bool is_negated = false;
-  std::vector<Range> ranges;     // protocol, ports, uids
-  std::vector<Prefix> prefixes;  // addresses
-  std::vector<PidMatch> pids;
-  std::vector<std::string> globs;  // exe, comm: fnmatch(3) patterns; in exe, * does not match '/'
-};
-
-struct Rule {
+struct Verdict {
   model::Action action = model::Action::pass;
-  std::vector<Match> matches;
-  model::RulePlace place;
+  const Rule* rule = nullptr;         // that decided; a default is a rule too
+  std::vector<const Rule*> observed;  // that fitted before it and are only observed, in order
 };
 
 class Policy {
  public:
-  Policy() = default;
-  Policy(std::vector<Rule> rules, model::Action default_action, model::RulePlace default_place)
-      : rules_(std::move(rules)),
-        default_action_(default_action),
-        default_place_(std::move(default_place)) {}
+  struct Parts {
+    std::vector<Rule> rules;  // in any order; sections are put in theirs
+    Rule by_default;
+    AmbiguousAs ambiguous_as = AmbiguousAs::holders;
+  };
+  explicit Policy(Parts parts);
+  Policy() : Policy(Parts{{}, built_in_default("built-in"), AmbiguousAs::holders}) {}
 
-  // The first rule that matches decides; otherwise the default.
-  model::Verdict decide(const packet::Packet& packet, const model::Owner& owner) const;
+  // `age` is how long ago the rules were loaded: those that expire do so by it. Clocks that jump
+  // do not matter.
+  Verdict decide(const Subject& subject, std::chrono::seconds age = {}) const;
+  // The same by trying every rule: the oracle of tests.
+  Verdict decide_by_trying_all(const Subject& subject, std::chrono::seconds age = {}) const;
 
-  const std::vector<Rule>& rules() const { return rules_; }
+  // `owner`, or nobody when it is ambiguous and the policy wants it so.
+  model::Owner owner_that_counts(const model::Owner& owner) const;
+
+  const std::vector<Rule>& rules() const { return rules_; }  // as they are searched
+  const Rule& by_default() const { return by_default_; }
+  AmbiguousAs ambiguous_as() const { return ambiguous_as_; }
+
+  // `allow`, of a file that names no default.
+  static Rule built_in_default(std::string file);
 
  private:
+  template <class Search>
+  Verdict with_owner_that_counts(const Subject& asked, Search search) const;
+
   std::vector<Rule> rules_;
-  model::Action default_action_ = model::Action::pass;
-  model::RulePlace default_place_{"built-in", 0, "default allow"};
+  Rule by_default_;
+  AmbiguousAs ambiguous_as_;
+  Index index_;
 };
 
 }  // namespace xfilter::policy

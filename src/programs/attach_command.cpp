@@ -13,12 +13,12 @@ namespace {
 
 struct Options {
   engine::AttachOptions attach;
-  std::string rules, users;
+  RuleFiles files;
   int wait_seconds = 0;
 };
 
 int run(Options& options) {
-  auto policy = load_policy(options.rules, options.users);
+  auto policy = load_policy(options.files);
   if (!policy) return report(policy.error());
   if (::geteuid() != 0)
     return report({Errc::host_refused,
@@ -40,9 +40,8 @@ void add_attach_command(CLI::App& app, int& exit_code) {
       ->required();
   command->add_option("--dev", options->attach.netdevs,
                       "netdev of the VM; may be repeated (default: all its taps)");
-  command->add_option("--rules", options->rules, "rule file")->required();
-  command->add_option("--users", options->users,
-                      "the guest's users, in passwd format, for `user NAME` in rules");
+  command->add_option("--rules", options->files.rules, "rule file")->required();
+  add_names_options(*command, options->files);
   command
       ->add_option("--events", options->attach.events_file,
                    "where verdicts go, as JSON lines (default: -)")

@@ -29,18 +29,28 @@ Result<std::string> read_file(const std::string& path) {
 
 }  // namespace
 
-Result<policy::Policy> load_policy(const std::string& rules_file, const std::string& users_file) {
-  XF_TRY(text, read_file(rules_file));
-  std::optional<policy::Users> users;
-  if (!users_file.empty()) {
-    XF_TRY(users_text, read_file(users_file));
-    XF_TRY(parsed, policy::Users::parse(users_text, users_file));
-    users = std::move(parsed);
+void add_names_options(CLI::App& command, RuleFiles& files) {
+  command.add_option("--users", files.users,
+                     "the guest's users, in passwd format, for `user NAME` in rules");
+  command.add_option("--groups", files.groups,
+                     "the guest's groups, in group format, for `group NAME` in rules");
+}
+
+Result<policy::Policy> load_policy(const RuleFiles& files) {
+  XF_TRY(text, read_file(files.rules));
+  std::optional<policy::Names> users, groups;
+  for (const auto& [path, names] : {std::pair(&files.users, &users), {&files.groups, &groups}}) {
+    if (path->empty()) continue;
+    XF_TRY(names_text, read_file(*path));
+    XF_TRY(parsed, policy::Names::parse(names_text, *path));
+    *names = std::move(parsed);
   }
-  auto policy = policy::parse(text, rules_file, users ? &*users : nullptr);
+  const policy::Surroundings surroundings{users ? &*users : nullptr, groups ? &*groups : nullptr,
+                                          read_file};
+  auto policy = policy::parse(text, files.rules, surroundings);
   if (policy) return std::move(*policy);
   const std::size_t count = policy.error().size();
-  return fail(Errc::input_invalid, "{}{}: {} error{}", policy::render(policy.error()), rules_file,
+  return fail(Errc::input_invalid, "{}{}: {} error{}", policy::render(policy.error()), files.rules,
               count, count == 1 ? "" : "s");
 }
 

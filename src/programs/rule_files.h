@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// programs/rule_files.h: a rule file, and its users file, from disk.
+// programs/rule_files.h: a rule file, with what it includes and refers to, from disk.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <string>
 
 #include "base/result.h"
@@ -9,7 +10,16 @@
 
 namespace xfilter::programs {
 
-// The error's message is complete: all diagnostics of the file, rendered.
-Result<policy::Policy> load_policy(const std::string& rules_file, const std::string& users_file);
+// What a command line says of it.
+struct RuleFiles {
+  std::string rules;
+  std::string users, groups;  // may be empty
+};
+// `rules` stays the caller's to add. The options write to `files`, which has to outlive the
+// command.
+void add_names_options(CLI::App& command, RuleFiles& files);
+
+// The error's message is complete: all diagnostics of the files, rendered.
+Result<policy::Policy> load_policy(const RuleFiles& files);
 
 }  // namespace xfilter::programs

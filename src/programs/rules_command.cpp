@@ -11,17 +11,16 @@ void add_rules_command(CLI::App& app, int& exit_code) {
   auto* rules = app.add_subcommand("rules", "work on rule files");
   rules->require_subcommand(1);
   auto* check = rules->add_subcommand("check", "say what is wrong in a rule file, all at once");
-  auto file = std::make_shared<std::string>();
-  auto users = std::make_shared<std::string>();
-  check->add_option("file", *file, "rule file")->required();
-  check->add_option("--users", *users, "the guest's users, in passwd format");
+  auto files = std::make_shared<RuleFiles>();
+  check->add_option("file", files->rules, "rule file")->required();
+  add_names_options(*check, *files);
   check->callback([=, &exit_code] {
-    const auto policy = load_policy(*file, *users);
+    const auto policy = load_policy(*files);
     if (!policy) {
       exit_code = report(policy.error());
       return;
     }
-    fmt::print("{}: {} rules, no errors\n", *file, policy->rules().size());
+    fmt::print("{}: {} rules, no errors\n", files->rules, policy->rules().size());
   });
 }
 

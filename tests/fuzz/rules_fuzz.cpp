@@ -5,10 +5,12 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace xfilter;
-  static const auto users =
-      policy::Users::parse("root:x:0:0\nalice:x:1000:1000\n", "users").value();
+  static const auto names =
+      policy::Names::parse("root:x:0:0\nalice:x:1000:1000\n", "names").value();
+  const policy::Surroundings surroundings{
+      &names, &names, [](const std::string&) { return Result<std::string>("drop tcp uid @s"); }};
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto parsed = policy::parse(text, "fuzz.rules", &users);
+  const auto parsed = policy::parse(text, "fuzz.rules", surroundings);
   if (!parsed) {
     fuzz::expect(!parsed.error().empty(), "refused without a reason");
     fuzz::expect(!policy::render(parsed.error()).empty(), "a reason without a text");
@@ -30,7 +32,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   model::Owner owner;
   owner.confidence = model::Confidence::exact;
   owner.processes.push_back(std::make_shared<const model::Process>(spammer));
-  (void)parsed->decide(packet, owner);
-  (void)parsed->decide(packet, {});
+  for (const model::Owner& asked : {owner, model::Owner{}}) {
+    const auto decided = parsed->decide({packet, asked}),
+               tried = parsed->decide_by_trying_all({packet, asked});
+    fuzz::expect(decided.rule == tried.rule && decided.observed == tried.observed,
+                 "the index finds another rule than trying all");
+  }
   return 0;
 }

@@ -10,7 +10,10 @@ namespace xfilter::policy {
 namespace {
 
 TEST(Documentation, every_example_of_rules_is_sound) {
-  const auto users = Users::parse("root:x:0:0::/root:/bin/sh\n", "users").value();
+  const auto names = Names::parse("root:x:0:0::/root:/bin/sh\nwww-data:x:33:\n", "names").value();
+  const Surroundings surroundings{&names, &names, [](const std::string&) {
+                                    return Result<std::string>("set office = {10.0.0.0/8}\n");
+                                  }};
   std::ifstream file(XFILTER_TESTS_DIR "/../docs/rules.md");
   std::string example;
   bool is_inside = false;
@@ -19,7 +22,7 @@ TEST(Documentation, every_example_of_rules_is_sound) {
     if (line == "```rules") {
       is_inside = true;
     } else if (line == "```" && is_inside) {
-      const auto policy = parse(example, "docs/rules.md", &users);
+      const auto policy = parse(example, "docs/rules.md", surroundings);
       EXPECT_TRUE(policy) << render(policy.error());
       EXPECT_FALSE(policy->rules().empty());
       is_inside = false;

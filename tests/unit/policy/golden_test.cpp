@@ -6,18 +6,21 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
 #include "policy/fields.h"
+#include "policy/match.h"
 #include "policy/parse.h"
-#include "policy/tokens.h"
+#include "tests/unit/policy/subjects.h"
 
 namespace xfilter::policy {
 namespace {
 
 struct Golden {
-  std::string file, rules, users, errors;
+  std::string file, rules, users, groups, errors;
+  std::map<std::string, std::string> included;             // by name
   std::vector<std::pair<std::string, std::string>> cases;  // facts, verdict
   bool is_wrong = false;                                   // has a section of errors
 };
@@ -28,13 +31,17 @@ Golden read_golden(const std::filesystem::path& path) {
   std::ifstream in(path);
   std::string section;
   for (std::string line; std::getline(in, line);) {
-    if (line == "--- rules" || line == "--- users" || line == "--- cases" || line == "--- errors") {
+    if (line.starts_with("--- ")) {
       section = line.substr(4);
       golden.is_wrong |= section == "errors";
-    } else if (section == "rules")
+    } else if (section.starts_with("file "))
+      golden.included[section.substr(5)] += line + "\n";
+    else if (section == "rules")
       golden.rules += line + "\n";
     else if (section == "users")
       golden.users += line + "\n";
+    else if (section == "groups")
+      golden.groups += line + "\n";
     else if (section == "errors")
       golden.errors += line + "\n";
     else if (section == "cases" && !line.empty()) {
@@ -55,84 +62,33 @@ std::vector<Golden> all_goldens() {
 }
 
 tl::expected<Policy, std::vector<Diagnostic>> parse_golden(const Golden& golden) {
-  if (golden.users.empty()) return parse(golden.rules, "office.rules", nullptr);
-  const auto users = Users::parse(golden.users, "users");
-  return parse(golden.rules, "office.rules", &users.value());
-}
-
-// "tcp 10.0.0.2:4711 10.0.0.1:25", addresses of IPv6 in brackets, ports optional.
-packet::Packet packet_of(const std::string& text) {
-  std::istringstream words(text);
-  std::string protocol, src, dst;
-  words >> protocol >> src >> dst;
-  packet::Packet packet;
-  packet.kind = packet::Kind::ip;
-  const auto split = [](std::string endpoint) {
-    std::uint16_t port = 0;
-    const auto colon = endpoint.rfind(':');
-    const bool has_port =
-        colon != std::string::npos && (endpoint.front() != '[' || endpoint[colon - 1] == ']');
-    if (has_port) {
-      port = static_cast<std::uint16_t>(std::stoi(endpoint.substr(colon + 1)));
-      endpoint.resize(colon);
-    }
-    if (endpoint.front() == '[') endpoint = endpoint.substr(1, endpoint.size() - 2);
-    return std::make_pair(packet::IpAddress::parse(endpoint).value(), port);
+  const auto users = Names::parse(golden.users, "users").value();
+  const auto groups = Names::parse(golden.groups, "groups").value();
+  const auto read_file = [&](const std::string& path) -> Result<std::string> {
+    const auto found = golden.included.find(path);
+    if (found != golden.included.end()) return found->second;
+    return fail(Errc::input_invalid, "{}: No such file or directory", path);
   };
-  std::tie(packet.flow.src, packet.flow.src_port) = split(src);
-  std::tie(packet.flow.dst, packet.flow.dst_port) = split(dst);
-  packet.flow.protocol = protocol == "tcp"      ? 6
-                         : protocol == "udp"    ? 17
-                         : protocol == "icmp"   ? 1
-                         : protocol == "icmpv6" ? 58
-                                                : static_cast<std::uint8_t>(std::stoi(protocol));
-  return packet;
+  return parse(golden.rules, "office.rules",
+               {golden.users.empty() ? nullptr : &users, golden.groups.empty() ? nullptr : &groups,
+                read_file});
 }
 
-// "pid=7@3.25 uid=33 exe=/bin/x comm=x", several holders separated by " & ", or "nobody
-// [socket_uid=N]".
-model::Owner owner_of(const std::string& text) {
-  model::Owner owner;
-  model::Process process;
-  const auto finish = [&] {
-    owner.processes.push_back(std::make_shared<model::Process>(process));
-    process = {};
-  };
-  std::istringstream words(text);
-  for (std::string word; words >> word;) {
-    const auto equals = word.find('=');
-    const std::string key = word.substr(0, equals),
-                      value = equals == std::string::npos ? "" : word.substr(equals + 1);
-    if (key == "nobody")
-      owner.confidence = model::Confidence::unknown;
-    else if (key == "socket_uid")
-      owner.socket_uid = static_cast<std::uint32_t>(std::stoul(value));
-    else if (key == "&")
-      finish();
-    else if (key == "uid")
-      process.uid = static_cast<std::uint32_t>(std::stoul(value));
-    else if (key == "exe")
-      process.exe = value;
-    else if (key == "comm")
-      process.comm = value;
-    else if (key == "pid") {
-      process.id.pid = std::stoi(value);
-      const auto at = value.find('@');
-      if (at != std::string::npos)
-        process.id.start_boottime = std::chrono::nanoseconds(
-            static_cast<std::int64_t>(std::stold(value.substr(at + 1)) * 1e9L));
-    } else
-      throw std::runtime_error("unknown fact " + word);
-  }
-  if (text.find("nobody") == std::string::npos) {
-    finish();
-    owner.confidence = model::Confidence::exact;
-  }
-  return owner;
+std::string told(const Verdict& verdict) {
+  std::string text =
+      fmt::format("{} {}", model::to_string(verdict.action),
+                  verdict.rule->place.file == "office.rules"
+                      ? fmt::format("line {}", verdict.rule->place.line)
+                      : fmt::format("{}:{}", verdict.rule->place.file, verdict.rule->place.line));
+  for (const Rule* observed : verdict.observed)
+    text +=
+        fmt::format(", would {} line {}", model::to_string(observed->action), observed->place.line);
+  return text;
 }
 
-TEST(Golden, every_case_gets_its_verdict_from_its_line) {
-  int cases = 0;
+// Calls visit(golden, policy, facts, subject, expected) for every case.
+template <class Visit>
+void for_each_case(Visit visit) {
   for (const Golden& golden : all_goldens()) {
     if (golden.is_wrong) continue;
     const auto policy = parse_golden(golden);
@@ -140,15 +96,23 @@ TEST(Golden, every_case_gets_its_verdict_from_its_line) {
     for (const auto& [facts, expected] : golden.cases) {
       const auto bar = facts.find(" | ");
       ASSERT_NE(bar, std::string::npos) << golden.file << ": " << facts;
-      const auto verdict =
-          policy->decide(packet_of(facts.substr(0, bar)), owner_of(facts.substr(bar + 3)));
-      EXPECT_EQ(fmt::format("{} line {}", model::to_string(verdict.action), verdict.rule->line),
-                expected)
-          << golden.file << ": " << facts;
-      ++cases;
+      const support::Asked asked(facts.substr(0, bar), facts.substr(bar + 3));
+      visit(golden, *policy, facts, asked, expected);
     }
   }
-  EXPECT_GT(cases, 40);
+}
+
+TEST(Golden, every_case_gets_its_verdict_from_its_line_by_the_index_and_by_trying_all) {
+  int cases = 0;
+  for_each_case([&](const Golden& golden, const Policy& policy, const std::string& facts,
+                    const support::Asked& asked, const std::string& expected) {
+    EXPECT_EQ(told(policy.decide(asked.subject(), asked.age)), expected)
+        << golden.file << ": " << facts;
+    EXPECT_EQ(told(policy.decide_by_trying_all(asked.subject(), asked.age)), expected)
+        << golden.file << ": " << facts;
+    ++cases;
+  });
+  EXPECT_GT(cases, 80);
 }
 
 TEST(Golden, every_wrong_file_gets_its_messages_to_the_letter) {
@@ -163,31 +127,52 @@ TEST(Golden, every_wrong_file_gets_its_messages_to_the_letter) {
   EXPECT_GT(files, 5);
 }
 
-TEST(Golden, every_field_has_a_golden_case_plain_and_negated) {
-  std::set<std::string> seen;
-  for (const Golden& golden : all_goldens()) {
-    if (golden.is_wrong) continue;
-    std::istringstream lines(golden.rules);
-    for (std::string line; std::getline(lines, line);) {
-      const auto tokens = tokens_of(line);
-      for (std::size_t i = 1; i < tokens.size(); ++i)
-        seen.insert((tokens[i - 1].text == "not" ? "not " : "") + std::string(tokens[i].text));
+// Each field and operator (plain, `not`, a set of values) has a case that it decides, and one that
+// it alone keeps its rule from deciding.
+TEST(Golden, every_field_and_operator_has_a_case_that_fits_and_one_that_does_not) {
+  std::set<std::string> fitted, missed;
+  for_each_case([&](const Golden&, const Policy& policy, const std::string&,
+                    const support::Asked& asked, const std::string&) {
+    const Subject subject = asked.subject();
+    if (subject.owner.processes.size() > 1)
+      return;  // which holder decides is not the field's doing
+    for (const Rule& rule : policy.rules()) {
+      std::vector<const Match*> against;
+      for (const Match& match : rule.matches) {
+        const bool fits = !match.field->is_guest_side() ? fits_packet(match, subject)
+                          : subject.owner.processes.empty()
+                              ? fits_nobody(match, subject.owner)
+                              : fits_process(match, subject.owner, *subject.owner.processes[0]);
+        if (!fits) against.push_back(&match);
+      }
+      const auto note = [](std::set<std::string>& seen, const Match& match) {
+        const std::string word(match.field->word);
+        seen.insert((match.is_negated ? "not " : "") + word);
+        if (match.values.starts_with("{")) seen.insert("a set of " + word);
+      };
+      if (against.empty())
+        for (const Match& match : rule.matches) note(fitted, match);
+      if (against.size() == 1) note(missed, *against.front());
     }
-  }
-  for (const FieldWord& field : kFieldWords) {
-    EXPECT_TRUE(seen.contains(std::string(field.word))) << field.word;
-    EXPECT_TRUE(seen.contains("not " + std::string(field.word))) << "not " << field.word;
+  });
+  for (const Field& field : all_fields()) {
+    std::vector<std::string> pairs = {std::string(field.word), "not " + std::string(field.word)};
+    if (field.kind != ValueKind::none) pairs.push_back("a set of " + std::string(field.word));
+    for (const std::string& pair : pairs) {
+      EXPECT_TRUE(fitted.contains(pair)) << "no golden case that fits: " << pair;
+      EXPECT_TRUE(missed.contains(pair)) << "no golden case that misses by: " << pair;
+    }
   }
 }
 
 TEST(Parse, too_large_files_sets_and_numbers_of_rules_are_refused) {
-  EXPECT_FALSE(parse(std::string(kLargestFile + 1, '#'), "f", nullptr));
+  EXPECT_FALSE(parse(std::string(kLargestFile + 1, '#'), "f", {}));
   std::string set = "drop dport {0";
   for (std::size_t i = 0; i < kMostValues; ++i) set += ", 1";
-  EXPECT_FALSE(parse(set + "}", "f", nullptr));
+  EXPECT_FALSE(parse(set + "}", "f", {}));
   std::string rules;
   for (std::size_t i = 0; i <= kMostRules; ++i) rules += "drop tcp\n";
-  const auto many = parse(rules, "f", nullptr);
+  const auto many = parse(rules, "f", {});
   ASSERT_FALSE(many);
   EXPECT_EQ(many.error().size(), 1u);
 }
@@ -199,7 +184,7 @@ TEST(Parse, random_bytes_never_crash_and_errors_stay_within_the_line) {
     std::string text;
     for (int j = std::rand() % 80; j > 0; --j)
       text += letters[static_cast<std::size_t>(std::rand()) % (sizeof letters - 1)];
-    const auto policy = parse(text, "f", nullptr);
+    const auto policy = parse(text, "f", {});
     if (policy) continue;
     for (const Diagnostic& at : policy.error()) {
       ASSERT_GE(at.column, 1);
