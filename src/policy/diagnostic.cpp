@@ -8,7 +8,8 @@
 namespace xfilter::policy {
 
 std::string render(const Diagnostic& at) {
-  std::string text = fmt::format("{}:{}:{}: error: {}\n", at.file, at.line, at.column, at.message);
+  std::string text = fmt::format("{}:{}:{}: {}: {}\n", at.file, at.line, at.column,
+                                 at.severity == Severity::error ? "error" : "warning", at.message);
   std::string source = at.source, carets;
   for (int i = 1; i < at.column; ++i)
     carets += static_cast<std::size_t>(i) <= source.size() &&

@@ -7,6 +7,8 @@
 
 namespace xfilter::policy {
 
+enum class Severity : unsigned char { error, warning };
+
 struct Diagnostic {
   std::string file;
   int line = 0;         // from 1
@@ -15,9 +17,10 @@ struct Diagnostic {
   std::string source;   // the whole line
   std::string message;  // what was expected, what was found
   std::string hint;     // how to go on; may be empty
+  Severity severity = Severity::error;
 };
 
-// file:line:column: error: message, the line, a caret under the fault, the hint.
+// file:line:column: error (or warning): message, the line, a caret under the fault, the hint.
 std::string render(const Diagnostic& diagnostic);
 std::string render(const std::vector<Diagnostic>& diagnostics);
 

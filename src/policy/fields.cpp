@@ -238,6 +238,21 @@ std::span<const Field> all_fields() {
   return kFields;
 }
 
+std::size_t property_of(const Field& field) {
+  const auto is_same = [&](const Field& other) {
+    return other.number_of_packet == field.number_of_packet &&
+           other.address_of_packet == field.address_of_packet &&
+           other.text_of_packet == field.text_of_packet &&
+           other.number_of_owner == field.number_of_owner &&
+           other.number_of_process == field.number_of_process &&
+           other.text_of_process == field.text_of_process &&
+           (other.kind == ValueKind::pid) == (field.kind == ValueKind::pid) &&
+           other.with_ancestors == field.with_ancestors;
+  };
+  return static_cast<std::size_t>(std::find_if(kFields.begin(), kFields.end(), is_same) -
+                                  kFields.begin());
+}
+
 const Field* find_field(std::string_view word) {
   const auto row = std::find_if(kFields.begin(), kFields.end(),
                                 [&](const Field& field) { return field.word == word; });

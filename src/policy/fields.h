@@ -63,6 +63,8 @@ struct Field {
 };
 
 std::span<const Field> all_fields();
+// Fields that are words for the same thing (uid and user, tcp and proto) have the same number.
+std::size_t property_of(const Field& field);
 // None when no field has this name.
 const Field* find_field(std::string_view word);
 

@@ -15,24 +15,6 @@ namespace {
 // A rule with more values than this in a match is not kept under it: each would be an entry.
 constexpr std::size_t kMostKeys = 64;
 
-// What a key is about. Words for the same thing (uid and user, tcp and proto) have one family.
-std::uint64_t family_of(const Field& field) {
-  std::uint64_t family = 1;
-  for (const Field& other : all_fields()) {
-    const bool is_same = other.number_of_packet == field.number_of_packet &&
-                         other.address_of_packet == field.address_of_packet &&
-                         other.text_of_packet == field.text_of_packet &&
-                         other.number_of_owner == field.number_of_owner &&
-                         other.number_of_process == field.number_of_process &&
-                         other.text_of_process == field.text_of_process &&
-                         (other.kind == ValueKind::pid) == (field.kind == ValueKind::pid) &&
-                         other.with_ancestors == field.with_ancestors;
-    if (is_same) break;
-    ++family;
-  }
-  return family;
-}
-
 // Never 0.
 std::uint64_t key_of(std::uint64_t family, std::uint64_t value) {
   std::uint64_t key = (value ^ family << 56) * 0x9e37'79b9'7f4a'7c15;
@@ -54,7 +36,7 @@ std::vector<std::uint64_t> keys_of(const Match& match) {
   // A protocol says little: nearly every rule has one.
   if (match.is_negated || field.side == Side::owner || field.implied || field.word == "proto")
     return keys;
-  const std::uint64_t family = family_of(field);
+  const std::uint64_t family = property_of(field);
   for (const Range& range : match.ranges) {
     if (range.last - range.first >= kMostKeys) return {};
     for (std::uint64_t value = range.first; value <= range.last; ++value)
@@ -105,7 +87,7 @@ Index::Index(const std::vector<Rule>& rules) {
       continue;
     }
     for (const std::uint64_t key : best) by_key[key].push_back(at);
-    const std::uint64_t family = family_of(*best_match->field);
+    const std::uint64_t family = property_of(*best_match->field);
     if (std::find(used.begin(), used.end(), family) != used.end()) continue;
     used.push_back(family);
     used_.push_back({best_match->field, family});

@@ -124,7 +124,8 @@ class Parser {
 
   void report(const Token& at, std::string message, std::string hint) {
     diagnostics_.push_back({file_, std::max(line_, 1), at.column, static_cast<int>(at.text.size()),
-                            std::string(source_), std::move(message), std::move(hint)});
+                            std::string(source_), std::move(message), std::move(hint),
+                            Severity::error});
   }
   // Where a word is missing: just behind the last.
   Token behind_last() const {

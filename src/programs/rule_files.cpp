@@ -36,7 +36,7 @@ void add_names_options(CLI::App& command, RuleFiles& files) {
                      "the guest's groups, in group format, for `group NAME` in rules");
 }
 
-Result<policy::Policy> load_policy(const RuleFiles& files) {
+Result<Parsed> parse_files(const RuleFiles& files) {
   XF_TRY(text, read_file(files.rules));
   std::optional<policy::Names> users, groups;
   for (const auto& [path, names] : {std::pair(&files.users, &users), {&files.groups, &groups}}) {
@@ -45,12 +45,15 @@ Result<policy::Policy> load_policy(const RuleFiles& files) {
     XF_TRY(parsed, policy::Names::parse(names_text, *path));
     *names = std::move(parsed);
   }
-  const policy::Surroundings surroundings{users ? &*users : nullptr, groups ? &*groups : nullptr,
-                                          read_file};
-  auto policy = policy::parse(text, files.rules, surroundings);
-  if (policy) return std::move(*policy);
-  const std::size_t count = policy.error().size();
-  return fail(Errc::input_invalid, "{}{}: {} error{}", policy::render(policy.error()), files.rules,
+  return policy::parse(text, files.rules,
+                       {users ? &*users : nullptr, groups ? &*groups : nullptr, read_file});
+}
+
+Result<policy::Policy> load_policy(const RuleFiles& files) {
+  XF_TRY(parsed, parse_files(files));
+  if (parsed) return std::move(*parsed);
+  const std::size_t count = parsed.error().size();
+  return fail(Errc::input_invalid, "{}{}: {} error{}", policy::render(parsed.error()), files.rules,
               count, count == 1 ? "" : "s");
 }
 

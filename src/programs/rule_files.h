@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "policy/diagnostic.h"
 #include "policy/policy.h"
 
 namespace xfilter::programs {
@@ -18,6 +19,10 @@ struct RuleFiles {
 // `rules` stays the caller's to add. The options write to `files`, which has to outlive the
 // command.
 void add_names_options(CLI::App& command, RuleFiles& files);
+
+// Errors in the rules are a result too; the outer error is about files that cannot be read.
+using Parsed = tl::expected<policy::Policy, std::vector<policy::Diagnostic>>;
+Result<Parsed> parse_files(const RuleFiles& files);
 
 // The error's message is complete: all diagnostics of the files, rendered.
 Result<policy::Policy> load_policy(const RuleFiles& files);

@@ -10,16 +10,19 @@
 #include <set>
 #include <sstream>
 
+#include "policy/asked.h"
+#include "policy/explain.h"
 #include "policy/fields.h"
+#include "policy/lint.h"
+#include "policy/lowering.h"
 #include "policy/match.h"
 #include "policy/parse.h"
-#include "tests/unit/policy/subjects.h"
 
 namespace xfilter::policy {
 namespace {
 
 struct Golden {
-  std::string file, rules, users, groups, errors;
+  std::string file, rules, users, groups, errors, warnings, plan;
   std::map<std::string, std::string> included;             // by name
   std::vector<std::pair<std::string, std::string>> cases;  // facts, verdict
   bool is_wrong = false;                                   // has a section of errors
@@ -42,6 +45,10 @@ Golden read_golden(const std::filesystem::path& path) {
       golden.users += line + "\n";
     else if (section == "groups")
       golden.groups += line + "\n";
+    else if (section == "warnings")
+      golden.warnings += line + "\n";
+    else if (section == "plan")
+      golden.plan += line + "\n";
     else if (section == "errors")
       golden.errors += line + "\n";
     else if (section == "cases" && !line.empty()) {
@@ -96,8 +103,9 @@ void for_each_case(Visit visit) {
     for (const auto& [facts, expected] : golden.cases) {
       const auto bar = facts.find(" | ");
       ASSERT_NE(bar, std::string::npos) << golden.file << ": " << facts;
-      const support::Asked asked(facts.substr(0, bar), facts.substr(bar + 3));
-      visit(golden, *policy, facts, asked, expected);
+      const auto asked = Asked::parse(facts.substr(0, bar), facts.substr(bar + 3));
+      ASSERT_TRUE(asked) << golden.file << ": " << asked.error().message;
+      visit(golden, *policy, facts, *asked, expected);
     }
   }
 }
@@ -105,11 +113,15 @@ void for_each_case(Visit visit) {
 TEST(Golden, every_case_gets_its_verdict_from_its_line_by_the_index_and_by_trying_all) {
   int cases = 0;
   for_each_case([&](const Golden& golden, const Policy& policy, const std::string& facts,
-                    const support::Asked& asked, const std::string& expected) {
+                    const Asked& asked, const std::string& expected) {
     EXPECT_EQ(told(policy.decide(asked.subject(), asked.age)), expected)
         << golden.file << ": " << facts;
     EXPECT_EQ(told(policy.decide_by_trying_all(asked.subject(), asked.age)), expected)
         << golden.file << ": " << facts;
+    const auto steps = explain(policy, asked.subject(), asked.age);
+    EXPECT_EQ(steps.back().rule, policy.decide(asked.subject(), asked.age).rule) << facts;
+    for (const Step& step : steps)
+      EXPECT_EQ(step.outcome == Outcome::missed, !step.missed_on.empty()) << facts;
     ++cases;
   });
   EXPECT_GT(cases, 80);
@@ -127,12 +139,46 @@ TEST(Golden, every_wrong_file_gets_its_messages_to_the_letter) {
   EXPECT_GT(files, 5);
 }
 
+TEST(Golden, every_file_with_warnings_gets_them_to_the_letter) {
+  int files = 0;
+  for (const Golden& golden : all_goldens()) {
+    if (golden.warnings.empty()) continue;
+    const auto policy = parse_golden(golden);
+    ASSERT_TRUE(policy) << golden.file << "\n" << render(policy.error());
+    EXPECT_EQ(render(lint(*policy)), golden.warnings) << golden.file;
+    ++files;
+  }
+  EXPECT_GT(files, 0);
+}
+
+std::string told(const Plan& plan) {
+  std::string text;
+  for (const HeaderClass& one : plan.classes) {
+    text += to_string(one.treatment);
+    for (const Match* match : one.matches) text += " " + to_string(*match);
+    text += fmt::format("  # line {}\n", one.because->place.line);
+  }
+  return text + fmt::format("{} the rest\n", to_string(plan.otherwise));
+}
+
+TEST(Golden, every_plan_is_as_written) {
+  int files = 0;
+  for (const Golden& golden : all_goldens()) {
+    if (golden.plan.empty()) continue;
+    const auto policy = parse_golden(golden);
+    ASSERT_TRUE(policy) << golden.file << "\n" << render(policy.error());
+    EXPECT_EQ(told(lower(*policy)), golden.plan) << golden.file;
+    ++files;
+  }
+  EXPECT_GT(files, 0);
+}
+
 // Each field and operator (plain, `not`, a set of values) has a case that it decides, and one that
 // it alone keeps its rule from deciding.
 TEST(Golden, every_field_and_operator_has_a_case_that_fits_and_one_that_does_not) {
   std::set<std::string> fitted, missed;
-  for_each_case([&](const Golden&, const Policy& policy, const std::string&,
-                    const support::Asked& asked, const std::string&) {
+  for_each_case([&](const Golden&, const Policy& policy, const std::string&, const Asked& asked,
+                    const std::string&) {
     const Subject subject = asked.subject();
     if (subject.owner.processes.size() > 1)
       return;  // which holder decides is not the field's doing

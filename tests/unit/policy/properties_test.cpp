@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "policy/lint.h"
+#include "policy/lowering.h"
 #include "policy/parse.h"
 
 namespace xfilter::policy {
@@ -106,6 +108,13 @@ model::Owner any_owner() {
   return owner;
 }
 
+std::string any_rules() {
+  std::string text;
+  for (const std::string& rule : *rc::gen::container<std::vector<std::string>>(any_rule()))
+    text += rule;
+  return text + *rc::gen::element<std::string>("", "default drop\n", "ambiguous as nobody\n");
+}
+
 RC_GTEST_PROP(Index, decides_as_trying_every_rule_does, ()) {
   std::string text;
   for (const std::string& rule : *rc::gen::container<std::vector<std::string>>(any_rule()))
@@ -123,6 +132,47 @@ RC_GTEST_PROP(Index, decides_as_trying_every_rule_does, ()) {
     RC_ASSERT(fast.rule == plain.rule);
     RC_ASSERT(fast.action == plain.action);
     RC_ASSERT(fast.observed == plain.observed);
+  }
+}
+
+RC_GTEST_PROP(Lowering, treats_no_packet_otherwise_than_the_rules_whoever_sent_it, ()) {
+  const auto policy = parse(any_rules(), "f", {});
+  RC_PRE(policy.has_value());
+  const Plan plan = lower(*policy);
+  for (int i = 0; i < 20; ++i) {
+    const auto packet = any_packet();
+    const auto owner = any_owner();
+    const Subject subject{packet, owner, "tap0"};
+    const auto verdict =
+        policy->decide_by_trying_all(subject, std::chrono::seconds(*rc::gen::element(0, 10)));
+    switch (plan.treatment_of(subject)) {
+      case Treatment::hold:
+        break;
+      case Treatment::note:
+        RC_ASSERT(verdict.action == model::Action::pass);
+        break;
+      case Treatment::drop:
+        RC_ASSERT(verdict.action == model::Action::drop);
+        break;
+    }
+  }
+}
+
+RC_GTEST_PROP(Lint, calls_no_rule_dead_that_decides, ()) {
+  const auto policy = parse(any_rules(), "f", {});
+  RC_PRE(policy.has_value());
+  const auto warnings = lint(*policy);
+  for (int i = 0; i < 20; ++i) {
+    const auto packet = any_packet();
+    const auto owner = any_owner();
+    const auto verdict = policy->decide_by_trying_all({packet, owner, "tap0"});
+    for (const Diagnostic& warning : warnings) {
+      if (owner.processes.size() > 1 &&
+          warning.message.find("several processes") != std::string::npos)
+        continue;
+      RC_ASSERT(warning.line != verdict.rule->place.line);
+      for (const Rule* observed : verdict.observed) RC_ASSERT(warning.line != observed->place.line);
+    }
   }
 }
 
