@@ -96,7 +96,7 @@ def test_files_that_are_missing_or_no_text(guest, tmp_path):
     assert "NUL bytes" in fails_with(*attach, str(tmp_path / "binary"))
     (tmp_path / "rules").write_text("default allow\n")
     (tmp_path / "users").write_text("root:x:zero\n")
-    assert "users:1: expected name:password:uid" in fails_with(*attach, str(tmp_path / "rules"), "--users", str(tmp_path / "users"))
+    assert "users:1: expected name:password:number" in fails_with(*attach, str(tmp_path / "rules"), "--users", str(tmp_path / "users"))
 
 
 def test_a_netdev_with_an_ingress_qdisc_or_another_classifier_is_lived_with(guest, rules, network):

@@ -40,5 +40,5 @@ def test_no_containers_packet_is_anothers_while_the_modules_of_nat_go_and_come_b
     for counted in (with_nat, without):
         assert set(counted) <= {"right", "lower", "unknown"} and counted["right"] > 500
     # Only while modules come and go is nobody named; it passes.
-    assert sum("modules come and go" in reason for reason in changes) >= len(changes) - 10
-    assert not [packet for packet in truth.packets[-100:] if packet["claim"] and not packet["pids"]]
+    known = [bool(packet["pids"]) for packet in truth.packets if packet["claim"]]
+    assert all(known[:200]) and all(known[-100:]) and sum(known) > 0.8 * len(known)
