@@ -27,7 +27,8 @@ def main():
     options = parser.parse_args()
     attribution = measure("attribution", *(str(images.of_sockets(count)) for count in SOCKETS))
     report = {"host": {"kernel": platform.release(), "cpus": os.cpu_count()}, "attribution": attribution,
-              "ebpf_ns_per_packet": measure("ebpf"), "punt_round_trip_us": measure("punt")}
+              "ebpf_ns_per_packet": measure("ebpf"), "punt_round_trip_us": measure("punt"),
+              "verdict_ns_by_rules": measure("policy")}
     print("\npacket to owner, random sockets of a 4 GiB guest")
     print(f"  {'sockets':>8}  {'memory':<14}{'p50 us':>8}{'p99 us':>8}{'reads':>7}{'steps':>7}{'walk us':>9}{'profile ms':>12}{'check us':>10}")
     for row in attribution:
@@ -38,6 +39,8 @@ def main():
     print("\nUDP round trip through the datapath (us)")
     for name, times in report["punt_round_trip_us"].items():
         print(f"  {name:<10} p50 {times['p50']:>7.1f}   p99 {times['p99']:>7.1f}")
+    print("\na verdict among learned rules, nanoseconds")
+    print("  " + "   ".join(f"{rules} rules {ns:.0f}" for rules, ns in report["verdict_ns_by_rules"].items()))
     if options.report:
         pathlib.Path(options.report).write_text(json.dumps(report, indent=2) + "\n")
 

@@ -15,6 +15,8 @@ int main(int argc, char** argv) {
     fmt::print("{}\n", xfilter::bench::measure_ebpf().dump());
   else if (part == "punt")
     fmt::print("{}\n", xfilter::bench::measure_punt().dump());
+  else if (part == "policy")
+    fmt::print("{}\n", xfilter::bench::measure_policy().dump());
   else
     return 2;
   return 0;

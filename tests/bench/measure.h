@@ -34,5 +34,6 @@ class Times {
 nlohmann::json measure_attribution(const std::vector<std::string>& images);
 nlohmann::json measure_ebpf();
 nlohmann::json measure_punt();
+nlohmann::json measure_policy();
 
 }  // namespace xfilter::bench
