@@ -4,6 +4,7 @@
 
 #include "policy/asked.h"
 #include "policy/explain.h"
+#include "policy/json.h"
 #include "policy/lint.h"
 #include "policy/lowering.h"
 #include "programs/filter_commands.h"
@@ -41,13 +42,6 @@ ordered_json to_json(const std::vector<policy::Diagnostic>& diagnostics) {
   return list;
 }
 
-ordered_json to_json(const policy::Rule& rule) {
-  return {{"file", rule.place.file},
-          {"line", rule.place.line},
-          {"section", policy::to_string(rule.section)},
-          {"text", rule.place.text}};
-}
-
 int check(const Options& options) {
   const auto parsed = parse_files(options.files);
   if (!parsed) return report(parsed.error());
@@ -55,8 +49,11 @@ int check(const Options& options) {
   const auto warnings = *parsed ? policy::lint(**parsed) : std::vector<policy::Diagnostic>();
   const std::size_t rules = *parsed ? (*parsed)->rules().size() : 0;
   if (options.is_json) {
+    ordered_json list = ordered_json::array();
+    if (*parsed)
+      for (const policy::Rule& rule : (*parsed)->rules()) list.push_back(policy::to_json(rule));
     print({{"file", options.files.rules},
-           {"rules", rules},
+           {"rules", std::move(list)},
            {"errors", to_json(*parsed ? std::vector<policy::Diagnostic>() : parsed->error())},
            {"warnings", to_json(warnings)}});
     return *parsed ? 0 : 1;
@@ -91,7 +88,7 @@ int explain(const Options& options) {
   if (options.is_json) {
     ordered_json list = ordered_json::array();
     for (const policy::Step& step : steps)
-      list.push_back({{"rule", to_json(*step.rule)},
+      list.push_back({{"rule", policy::to_json(*step.rule)},
                       {"outcome", policy::to_string(step.outcome)},
                       {"missed_on", step.missed_on},
                       {"found", step.found}});
@@ -125,7 +122,7 @@ int plan(const Options& options) {
                     one.because->place.text});
     list.push_back({{"packets", headers},
                     {"treatment", policy::to_string(one.treatment)},
-                    {"because", to_json(*one.because)}});
+                    {"because", policy::to_json(*one.because)}});
   }
   const policy::Rule& rest = loaded->by_default();
   rows.push_back({"the rest", policy::to_string(made.otherwise), place_of(rest), rest.place.text});
