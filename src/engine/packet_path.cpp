@@ -100,16 +100,16 @@ void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
   const Verdict verdict = policy_.decide({packet, owner, queue.netdev()}, age);
 
   // 4. Tell, if it is news.
+  const std::size_t rules_digest = digest_of(verdict);
   const bool is_news = known == nullptr || is_new_connection(packet) || verdict.rule->is_logged ||
-                       known->action != verdict.action ||
-                       known->rules_digest != digest_of(verdict) ||
+                       known->action != verdict.action || known->rules_digest != rules_digest ||
                        (owner.is_attributed() && known->owner_digest != digest_of(owner));
   if (is_news)
     on_event_(verdict_event(std::chrono::system_clock::now(), packet.flow, owner, verdict,
                             std::chrono::steady_clock::now() - began));
 
   // 5. Spare the flow's next packets the way. Before the release: what follows must not overtake.
-  remember(queue, packet, owner, verdict);
+  remember(queue, packet, owner, verdict, rules_digest);
 
   // 6. Let it go on, or end it here.
   if (verdict.action == Action::pass)
@@ -124,7 +124,7 @@ Owner PacketPath::find_owner(const Packet& packet) {
 }
 
 void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& owner,
-                          const Verdict& verdict) {
+                          const Verdict& verdict, std::size_t rules_digest) {
   // All fragments between two hosts are one flow, but each datagram has an owner of its own.
   if (packet.kind == packet::Kind::fragment) return;
   const auto lifetime = lifetime_of(packet, owner);
@@ -132,8 +132,7 @@ void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& o
     queue.pass_from_now_on(packet.flow, lifetime);
   else
     queue.drop_from_now_on(packet.flow, lifetime);
-  const auto evicted =
-      flows_.put({packet.flow, digest_of(owner), verdict.action, digest_of(verdict)});
+  const auto evicted = flows_.put({packet.flow, digest_of(owner), verdict.action, rules_digest});
   if (!evicted) return;
   for (PuntQueue& any : queues_) any.forget(*evicted);
 }

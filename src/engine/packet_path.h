@@ -41,7 +41,7 @@ class PacketPath {
   void handle(datapath::PuntQueue& queue, const datapath::PuntQueue::HeldPacket& held);
   model::Owner find_owner(const packet::Packet& packet);
   void remember(datapath::PuntQueue& queue, const packet::Packet& packet, const model::Owner& owner,
-                const policy::Verdict& verdict);
+                const policy::Verdict& verdict, std::size_t rules_digest);
   void lose_guest(const Error& error);
 
   Guest& guest_;

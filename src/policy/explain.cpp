@@ -130,7 +130,7 @@ std::vector<Step> explain(const Policy& policy, const Subject& asked, std::chron
   for (const Rule& rule : policy.rules()) {
     Step& step = steps.emplace_back();
     step.rule = &rule;
-    if (rule.expires_after && age >= *rule.expires_after) {
+    if (rule.has_expired(age)) {
       step.outcome = Outcome::expired;
       step.found = fmt::format("it expired {} s ago", (age - *rule.expires_after).count());
     } else if (!fits(rule, subject)) {

@@ -68,7 +68,6 @@ Index::Index(const std::vector<Rule>& rules) {
       for (const std::uint64_t key : keys_of(match)) ++wanted[key];
 
   std::map<std::uint64_t, std::vector<std::uint32_t>> by_key;
-  std::vector<std::uint64_t> used;
   for (std::uint32_t at = 0; at < rules.size(); ++at) {
     std::vector<std::uint64_t> best;
     const Match* best_match = nullptr;
@@ -88,9 +87,9 @@ Index::Index(const std::vector<Rule>& rules) {
     }
     for (const std::uint64_t key : best) by_key[key].push_back(at);
     const std::uint64_t family = property_of(*best_match->field);
-    if (std::find(used.begin(), used.end(), family) != used.end()) continue;
-    used.push_back(family);
-    used_.push_back({best_match->field, family});
+    if (std::none_of(used_.begin(), used_.end(),
+                     [&](const Used& used) { return used.family == family; }))
+      used_.push_back({best_match->field, family});
   }
 
   std::size_t size = 1;

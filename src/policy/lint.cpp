@@ -11,10 +11,6 @@
 namespace xfilter::policy {
 namespace {
 
-std::string place_of(const Rule& rule) {
-  return fmt::format("{}:{}", rule.place.file, rule.place.line);
-}
-
 Diagnostic warning_about(const Rule& rule, std::string message, std::string hint) {
   return {rule.place.file,
           rule.place.line,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/match.h"
 
+#include <fmt/format.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -136,6 +137,10 @@ bool fits(const Rule& rule, const Subject& subject) {
 bool Rule::is_of_packets_alone() const {
   return std::none_of(matches.begin(), matches.end(),
                       [](const Match& match) { return match.field->is_guest_side(); });
+}
+
+std::string place_of(const Rule& rule) {
+  return rule.place.line == 0 ? "built in" : fmt::format("{}:{}", rule.place.file, rule.place.line);
 }
 
 std::string to_string(const Match& match) {

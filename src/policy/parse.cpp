@@ -248,11 +248,10 @@ class Parser {
     rule.place = place();
     if (has_more()) return expect_end("a default has no conditions");
     if (default_)
-      return report(
-          first, "a second default",
-          default_->place.file == file_
-              ? fmt::format("the first is in line {}", default_->place.line)
-              : fmt::format("the first is in {}:{}", default_->place.file, default_->place.line));
+      return report(first, "a second default",
+                    default_->place.file == file_
+                        ? fmt::format("the first is in line {}", default_->place.line)
+                        : fmt::format("the first is in {}", place_of(*default_)));
     default_ = std::move(rule);
   }
 

@@ -14,13 +14,9 @@ std::vector<Rule> in_order(std::vector<Rule> rules) {
   return rules;
 }
 
-bool has_expired(const Rule& rule, std::chrono::seconds age) {
-  return rule.expires_after && age >= *rule.expires_after;
-}
-
 // Whether the search ends at `rule`; an observed rule is noted, and it goes on.
 bool decides(const Rule& rule, const Subject& subject, std::chrono::seconds age, Verdict& verdict) {
-  if (has_expired(rule, age) || !fits(rule, subject)) return false;
+  if (rule.has_expired(age) || !fits(rule, subject)) return false;
   if (rule.is_observed) {
     verdict.observed.push_back(&rule);
     return false;
@@ -44,9 +40,12 @@ Rule Policy::built_in_default(std::string file) {
   return rule;
 }
 
+bool Policy::counts_as_nobody(const model::Owner& owner) const {
+  return ambiguous_as_ == AmbiguousAs::nobody && owner.confidence == model::Confidence::ambiguous;
+}
+
 model::Owner Policy::owner_that_counts(const model::Owner& owner) const {
-  if (ambiguous_as_ == AmbiguousAs::holders || owner.confidence != model::Confidence::ambiguous)
-    return owner;
+  if (!counts_as_nobody(owner)) return owner;
   model::Owner nobody;
   nobody.confidence = owner.confidence;
   nobody.socket_uid = owner.socket_uid;
@@ -56,9 +55,7 @@ model::Owner Policy::owner_that_counts(const model::Owner& owner) const {
 // Calls search(subject); owners are copied for that only when they have to be.
 template <class Search>
 Verdict Policy::with_owner_that_counts(const Subject& asked, Search search) const {
-  if (ambiguous_as_ == AmbiguousAs::holders ||
-      asked.owner.confidence != model::Confidence::ambiguous)
-    return search(asked);
+  if (!counts_as_nobody(asked.owner)) return search(asked);
   const model::Owner owner = owner_that_counts(asked.owner);
   return search(Subject{asked.packet, owner, asked.netdev});
 }

@@ -53,6 +53,7 @@ class Policy {
   static Rule built_in_default(std::string file);
 
  private:
+  bool counts_as_nobody(const model::Owner& owner) const;
   template <class Search>
   Verdict with_owner_that_counts(const Subject& asked, Search search) const;
 

@@ -69,6 +69,12 @@ struct Rule {
 
   // Whether the packet alone decides if it fits.
   bool is_of_packets_alone() const;
+  // `age` is how long ago it was loaded.
+  bool has_expired(std::chrono::seconds age) const {
+    return expires_after && age >= *expires_after;
+  }
 };
+// FILE:LINE; "built in" for a default that no file names.
+std::string place_of(const Rule& rule);
 
 }  // namespace xfilter::policy

@@ -49,12 +49,15 @@ Result<Parsed> parse_files(const RuleFiles& files) {
                        {users ? &*users : nullptr, groups ? &*groups : nullptr, read_file});
 }
 
+Error errors_in(const RuleFiles& files, const std::vector<policy::Diagnostic>& errors) {
+  return {Errc::input_invalid, fmt::format("{}{}: {} error{}", policy::render(errors), files.rules,
+                                           errors.size(), errors.size() == 1 ? "" : "s")};
+}
+
 Result<policy::Policy> load_policy(const RuleFiles& files) {
   XF_TRY(parsed, parse_files(files));
-  if (parsed) return std::move(*parsed);
-  const std::size_t count = parsed.error().size();
-  return fail(Errc::input_invalid, "{}{}: {} error{}", policy::render(parsed.error()), files.rules,
-              count, count == 1 ? "" : "s");
+  if (!parsed) return fail(errors_in(files, parsed.error()));
+  return std::move(*parsed);
 }
 
 }  // namespace xfilter::programs

@@ -23,8 +23,10 @@ void add_names_options(CLI::App& command, RuleFiles& files);
 // Errors in the rules are a result too; the outer error is about files that cannot be read.
 using Parsed = tl::expected<policy::Policy, std::vector<policy::Diagnostic>>;
 Result<Parsed> parse_files(const RuleFiles& files);
+// All of them, rendered, and how many there are.
+Error errors_in(const RuleFiles& files, const std::vector<policy::Diagnostic>& errors);
 
-// The error's message is complete: all diagnostics of the files, rendered.
+// The two in one: for who only wants the policy.
 Result<policy::Policy> load_policy(const RuleFiles& files);
 
 }  // namespace xfilter::programs

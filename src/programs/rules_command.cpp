@@ -27,10 +27,6 @@ void print(const ordered_json& json) {
   fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
-std::string place_of(const policy::Rule& rule) {
-  return rule.place.line == 0 ? "built in" : fmt::format("{}:{}", rule.place.file, rule.place.line);
-}
-
 ordered_json to_json(const std::vector<policy::Diagnostic>& diagnostics) {
   ordered_json list = ordered_json::array();
   for (const policy::Diagnostic& at : diagnostics)
@@ -45,7 +41,7 @@ ordered_json to_json(const std::vector<policy::Diagnostic>& diagnostics) {
 int check(const Options& options) {
   const auto parsed = parse_files(options.files);
   if (!parsed) return report(parsed.error());
-  if (!*parsed && !options.is_json) return report(load_policy(options.files).error());
+  if (!*parsed && !options.is_json) return report(errors_in(options.files, parsed->error()));
   const auto warnings = *parsed ? policy::lint(**parsed) : std::vector<policy::Diagnostic>();
   const std::size_t rules = *parsed ? (*parsed)->rules().size() : 0;
   if (options.is_json) {
