@@ -112,19 +112,20 @@ Attributor::Attributor(const View& view, std::function<void()> begin_lookup)
 
 Owner Attributor::attribute(const Packet& packet) {
   begin_lookup_();
-  raw_senders_.begin_lookup();
+  Budget budget(kStepsPerPacket);
+  raw_senders_.begin_lookup(budget);
   switch (packet.kind) {
     case packet::Kind::ip:
-      return attribute_whole(packet);
+      return attribute_whole(packet, budget);
     case packet::Kind::fragment:
-      return attribute_fragment(packet);
+      return attribute_fragment(packet, budget);
     default:
       return unknown_owner("not an IP packet: no socket can be looked up");
   }
 }
 
 // The ports are in a datagram's first fragment; the others are known by what they have in common.
-Owner Attributor::attribute_fragment(const Packet& packet) {
+Owner Attributor::attribute_fragment(const Packet& packet, Budget& budget) {
   packet::Flow datagram = packet.flow;
   datagram.src_port = static_cast<std::uint16_t>(packet.ip_id >> 16);
   datagram.dst_port = static_cast<std::uint16_t>(packet.ip_id);
@@ -132,7 +133,7 @@ Owner Attributor::attribute_fragment(const Packet& packet) {
     Packet first = packet;
     first.kind = packet::Kind::ip;
     first.flow = *packet.first_fragment_of;
-    Owner owner = attribute_whole(first);
+    Owner owner = attribute_whole(first, budget);
     fragmented_.forget(datagram);
     if (owner.is_attributed() && owner.processes.size() <= kMostRemembered)
       fragmented_.put(datagram, owner);
@@ -145,15 +146,13 @@ Owner Attributor::attribute_fragment(const Packet& packet) {
     owner.confidence = Confidence::inferred;
     owner.reason = "a fragment: whoever sent its datagram's first";
   }
-  Budget budget(kStepsPerPacket);
   lower_by_raw_senders(owner, view_->init_net(), budget);
   return owner;
 }
 
-Owner Attributor::attribute_whole(const Packet& packet) {
+Owner Attributor::attribute_whole(const Packet& packet, Budget& budget) {
   // A new connection never inherits.
   if (starts_connection(packet)) last_owners_.forget(packet.flow);
-  Budget budget(kStepsPerPacket);
   auto by_socket = owner_by_socket(packet, budget);
   if (!by_socket && by_socket.error().code == Errc::guest_data_invalid) {
     begin_lookup_();  // something changed while it was read: look again, once

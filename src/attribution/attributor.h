@@ -52,8 +52,8 @@ class Attributor {
     bool is_certain = true;  // by more than its tuple: a connection whose numbers fit
   };
 
-  model::Owner attribute_whole(const packet::Packet& packet);
-  model::Owner attribute_fragment(const packet::Packet& packet);
+  model::Owner attribute_whole(const packet::Packet& packet, Budget& budget);
+  model::Owner attribute_fragment(const packet::Packet& packet, Budget& budget);
   Result<std::optional<model::Owner>> owner_by_socket(const packet::Packet& packet, Budget& budget);
   std::optional<model::Owner> last_owner(const packet::Packet& packet,
                                          const std::optional<model::Owner>& by_socket,

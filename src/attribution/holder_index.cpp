@@ -49,6 +49,7 @@ HolderIndex::Found HolderIndex::find(VirtAddr file, Budget& budget) {
 
 bool HolderIndex::is_still_held(const Holder& holder) const {
   const auto& layout = view_->layout();
+  view_->prefetch_task(holder.process.at);
   const auto files = view_->read_pointer(holder.thread, layout.task_files);
   if (!files || *files != holder.files_struct) return false;
   const auto pid = view_->read<std::int32_t>(holder.process.at, layout.task_pid);
@@ -140,10 +141,15 @@ void HolderIndex::find_in_newest_tasks(VirtAddr file, Budget& budget,
 
 void HolderIndex::note_use(const std::vector<Holder>& holders) {
   for (const Holder& holder : holders) {
-    if (!recent_.empty() && recent_.front().files_struct == holder.files_struct) continue;
-    recent_.remove_if(
-        [&](const Holder& other) { return other.files_struct == holder.files_struct; });
-    recent_.push_front(holder);
+    const auto place = std::find_if(recent_.begin(), recent_.end(), [&](const Holder& other) {
+      return other.files_struct == holder.files_struct;
+    });
+    if (place == recent_.end()) {
+      recent_.push_front(holder);
+      continue;
+    }
+    if (place->process != holder.process || place->thread != holder.thread) *place = holder;
+    recent_.splice(recent_.begin(), recent_, place);
   }
   while (recent_.size() > kRecentTables) recent_.pop_back();
 }

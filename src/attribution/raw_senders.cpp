@@ -33,10 +33,22 @@ constexpr std::array<std::string_view, 9> kDhcpClients = {
 
 }  // namespace
 
-Result<std::vector<RawSenders::Sender>> RawSenders::in(VirtAddr net, Budget& budget) {
+// Reads what is open, once a look-up.
+RawSenders::Seen& RawSenders::see(VirtAddr net, Budget& budget) {
   if (by_net_.size() > kMostNets) by_net_.clear();
   Seen& seen = by_net_[net.value];
-  XF_TRY(sockets, tables_.find_raw(net, budget));
+  if (seen.lookup != lookup_ || !seen.open) seen.open = tables_.find_raw(net, budget);
+  seen.lookup = lookup_;
+  return seen;
+}
+
+Result<std::vector<RawSenders::Sender>> RawSenders::in(VirtAddr net, Budget& budget) {
+  Seen& seen = see(net, budget);
+  XF_TRY(sockets, seen.open);
+  if (sockets.empty() && seen.senders.empty()) {  // nearly always
+    seen.sockets.clear();
+    return std::vector<Sender>();
+  }
   const bool are_the_same =
       std::equal(sockets.begin(), sockets.end(), seen.sockets.begin(), seen.sockets.end(),
                  [](const SocketTuple& socket, VirtAddr known) { return socket.at == known; });
@@ -44,7 +56,13 @@ Result<std::vector<RawSenders::Sender>> RawSenders::in(VirtAddr net, Budget& bud
   return seen.senders;
 }
 
-void RawSenders::begin_lookup() {
+void RawSenders::begin_lookup(Budget& budget) {
+  ++lookup_;
+  watch();
+  see(view_->init_net(), budget);
+}
+
+void RawSenders::watch() {
   std::size_t watched = 0;
   for (auto& [net, seen] : by_net_)
     for (auto sender = seen.senders.begin(); sender != seen.senders.end(); ++sender) {

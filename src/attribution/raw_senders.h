@@ -7,8 +7,8 @@
 // They count for kRemembered after they were last seen: a forger need not keep its socket open.
 // DHCP clients hold a packet socket all their life; those that are known by their program's path,
 // in the guest's own mount namespace, do not count. Threads: one.
-// Cost: the raw tables are read each time, three pages; who holds a socket in them, five reads,
-// once in kFresh as long as the sockets are the same.
+// Cost: the raw tables are read for each packet, three pages; who holds a socket in them, five
+// reads, once in kFresh as long as the sockets are the same.
 #pragma once
 
 #include <chrono>
@@ -37,22 +37,27 @@ class RawSenders {
     bool is_sending = false;  // what it sent was on its way when this look-up began
   };
 
-  // To be called first of all when a packet came: who is sending? It shows for a moment only, until
-  // the guest's driver takes back what went out.
+  // To be called first of all when a packet came. Who is sending? It shows for a moment only, until
+  // the guest's driver takes back what went out. And what is open, in the guest's first namespace:
+  // whoever sent the packet opened his socket before.
   // Cost: a read for each raw or packet socket that is known, at most kMostWatched.
-  void begin_lookup();
+  void begin_lookup(Budget& budget);
 
-  // Those of the namespace `net`, latest first: all that are open now, and others of lately. An
+  // Those of the namespace `net`, latest first: all that are open, and others of lately. An
   // error when it cannot be told who there is.
   Result<std::vector<Sender>> in(guest::VirtAddr net, Budget& budget);
 
  private:
   struct Seen {
+    std::uint64_t lookup = 0;  // when `open` was read
+    Result<std::vector<guest::linux::SocketTuple>> open;
     std::chrono::steady_clock::time_point looked{};
     std::vector<guest::VirtAddr> sockets;  // that were open then, DHCP clients' too
     std::vector<Sender> senders;
   };
 
+  void watch();
+  Seen& see(guest::VirtAddr net, Budget& budget);
   Result<void> look(const std::vector<guest::linux::SocketTuple>& sockets, Seen& seen,
                     Budget& budget);
   Result<std::vector<model::ProcessRef>> holders_of(const guest::linux::SocketTuple& socket,
@@ -67,6 +72,7 @@ class RawSenders {
   ProcessTable* processes_;
   guest::linux::SocketTables tables_;
   std::unordered_map<std::uint64_t, Seen> by_net_;
+  std::uint64_t lookup_ = 0;
 };
 
 }  // namespace xfilter::attribution

@@ -46,6 +46,10 @@ Result<SocketEntry> read_socket(const View& view, const SocketTuple& tuple) {
   if (tuple.is_full()) {
     XF_TRY(file, read_socket_file(view, tuple.at));
     entry.file = file;
+    if (file.file) {
+      XF_TRY(inode, read_inode_number(view, file.file));
+      entry.inode = inode;
+    }
     if (tuple.kind == SocketKind::tcp) {
       XF_TRY(window, read_tcp_window(view, tuple.at));
       entry.window = window;
@@ -76,7 +80,7 @@ std::uint8_t protocol_of(const SocketTuple& tuple) {
 auto sort_key(const SocketEntry& entry) {
   return std::make_tuple(entry.tuple.kind, entry.netns, entry.tuple.local_port, entry.tuple.local,
                          entry.tuple.remote_port, entry.tuple.remote, entry.tuple.state,
-                         entry.file.inode, entry.tuple.at);
+                         entry.inode, entry.tuple.at);
 }
 
 }  // namespace
@@ -173,7 +177,7 @@ nlohmann::json to_json(const std::vector<SocketEntry>& sockets) {
                     {"remote_address", packet::to_string(entry.tuple.remote)},
                     {"remote_port", entry.tuple.remote_port},
                     {"uid", entry.file.uid},
-                    {"inode", entry.file.inode},
+                    {"inode", entry.inode},
                     {"netns", entry.netns},
                     {"holders", std::move(holders)}});
   }

@@ -38,6 +38,7 @@ struct SocketHolder {
 struct SocketEntry {
   guest::linux::SocketTuple tuple;
   guest::linux::SocketFile file;   // zeros for TIME_WAIT and request sockets
+  std::uint64_t inode = 0;         // 0 without a file
   guest::linux::TcpWindow window;  // of TCP alone
   std::uint16_t next_ip_id = 0;    // of connected datagram sockets alone
   std::uint32_t netns = 0;

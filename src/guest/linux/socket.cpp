@@ -6,14 +6,30 @@ namespace {
 
 constexpr std::uint16_t kAfInet = 2, kAfInet6 = 10, kAfPacket = 17;
 
-Result<packet::IpAddress> read_v4(const View& view, VirtAddr at, kernel::Member member) {
-  XF_TRY(raw, view.read<std::uint32_t>(at, member));
-  return packet::IpAddress::v4(__builtin_bswap32(raw));
-}
-Result<packet::IpAddress> read_v6(const View& view, VirtAddr at, kernel::Member member) {
-  XF_TRY(raw, (view.read<std::array<std::uint8_t, 16>>(at, member)));
-  return packet::IpAddress::v6(raw);
-}
+// A struct sock_common, copied at once: all members of a tuple are of the same moment, or nearly.
+class SockCommon {
+ public:
+  static Result<SockCommon> read(const View& view, VirtAddr at) {
+    SockCommon common;
+    XF_CHECK(view.space().read(at, common.bytes_));
+    return common;
+  }
+
+  // Zeros for a member that lies elsewhere than in sock_common, which no kernel's does.
+  template <class T>
+  T member(kernel::Member member) const {
+    return load<T>(bytes_, member.offset).value_or(T{});
+  }
+  packet::IpAddress v4(kernel::Member member) const {
+    return packet::IpAddress::v4(__builtin_bswap32(this->member<std::uint32_t>(member)));
+  }
+  packet::IpAddress v6(kernel::Member member) const {
+    return packet::IpAddress::v6(this->member<std::array<std::uint8_t, 16>>(member));
+  }
+
+ private:
+  std::array<std::byte, 136> bytes_;  // sizeof(struct sock_common) with IPv6, v5.10 to v7.2
+};
 
 Result<SocketTuple> read_packet_socket(const View& view, VirtAddr at) {
   const auto& layout = view.layout();
@@ -84,27 +100,21 @@ Result<SocketTuple> read_tuple(const View& view, SocketKind kind, VirtAddr at) {
   SocketTuple tuple;
   tuple.kind = kind;
   tuple.at = at;
-  XF_TRY(family, view.read<std::uint16_t>(at, layout.sk_family));
-  XF_TRY(state, view.read<std::uint8_t>(at, layout.sk_state));
+  XF_TRY(common, SockCommon::read(view, at));
+  const auto family = common.member<std::uint16_t>(layout.sk_family);
+  const auto state = common.member<std::uint8_t>(layout.sk_state);
   if ((family != kAfInet && family != kAfInet6) || state < 1 || state > 12)
     return fail(Errc::guest_data_invalid,
                 "sock {}: family {} and state {} are not an Internet socket's", at, family, state);
   tuple.state = static_cast<TcpState>(state);
   tuple.is_ipv6_socket = family == kAfInet6;
-  XF_TRY(local_port, view.read<std::uint16_t>(at, layout.sk_num));
-  tuple.local_port = local_port;
-  XF_TRY(remote_port, view.read<std::uint16_t>(at, layout.sk_dport));
-  tuple.remote_port = __builtin_bswap16(remote_port);
-  XF_TRY(net, view.read_pointer(at, layout.sk_net));
-  tuple.net = net;
-  XF_TRY(hash, view.read<std::uint32_t>(at, layout.sk_hash));
-  tuple.hash = hash;
-  XF_TRY(local, tuple.is_ipv6_socket ? read_v6(view, at, layout.sk_v6_rcv_saddr)
-                                     : read_v4(view, at, layout.sk_rcv_saddr));
-  tuple.local = local;
-  XF_TRY(remote, tuple.is_ipv6_socket ? read_v6(view, at, layout.sk_v6_daddr)
-                                      : read_v4(view, at, layout.sk_daddr));
-  tuple.remote = remote;
+  tuple.local_port = common.member<std::uint16_t>(layout.sk_num);
+  tuple.remote_port = __builtin_bswap16(common.member<std::uint16_t>(layout.sk_dport));
+  tuple.net = VirtAddr{common.member<std::uint64_t>(layout.sk_net)};
+  tuple.hash = common.member<std::uint32_t>(layout.sk_hash);
+  tuple.local =
+      tuple.is_ipv6_socket ? common.v6(layout.sk_v6_rcv_saddr) : common.v4(layout.sk_rcv_saddr);
+  tuple.remote = tuple.is_ipv6_socket ? common.v6(layout.sk_v6_daddr) : common.v4(layout.sk_daddr);
   return tuple;
 }
 
@@ -158,11 +168,13 @@ Result<SocketFile> read_socket_file(const View& view, VirtAddr sock) {
   if (back != sock)
     return fail(Errc::guest_data_invalid, "sock {}: its file {} leads to sock {}", sock, file,
                 back);
-  XF_TRY(inode, view.read_pointer(file, layout.file_f_inode));
-  XF_TRY(number, view.read<std::uint64_t>(inode, layout.inode_i_ino));
   found.file = file;
-  found.inode = number;
   return found;
+}
+
+Result<std::uint64_t> read_inode_number(const View& view, VirtAddr file) {
+  XF_TRY(inode, view.read_pointer(file, view.layout().file_f_inode));
+  return view.read<std::uint64_t>(inode, view.layout().inode_i_ino);
 }
 
 Result<std::uint64_t> read_file_references(const View& view, VirtAddr file) {

@@ -79,10 +79,12 @@ struct SocketFile {
   std::uint32_t uid = 0;  // sk_uid: creator's, or the socket inode's after fchown
   VirtAddr socket;        // struct socket, none once closed: as long as it stays, so does the file
   VirtAddr file;          // struct file, none once closed (orphan) or for the kernel's own sockets
-  std::uint64_t inode = 0;  // as in /proc/PID/fd and /proc/net/*; 0 without a file
 };
 // Of a full sock. Verified: file -> socket -> sock leads back, otherwise guest_data_invalid.
 Result<SocketFile> read_socket_file(const View& view, VirtAddr sock);
+
+// Of a struct file: as in /proc/PID/fd and /proc/net/*.
+Result<std::uint64_t> read_inode_number(const View& view, VirtAddr file);
 
 // Whether something that the socket sent has not left the guest's network device yet, or has not
 // been taken back from it. A sock has one byte of sk_wmem_alloc itself (sk_alloc()); packets have

@@ -124,6 +124,16 @@ Result<void> sweep_table(const View& view, const Table& table, std::uint32_t buc
 constexpr std::size_t kRawBuckets = 256;      // RAW_HTABLE_SIZE, include/net/raw.h
 constexpr std::uint32_t kPingTableMask = 63;  // PING_HTABLE_SIZE - 1, include/net/ping.h
 
+// What a table of chains looks like that are all empty: null, or, with hlist_nulls (v5.18 to v6.1),
+// each the number of its bucket (INIT_HLIST_NULLS_HEAD()).
+using RawHeads = std::array<std::uint64_t, kRawBuckets>;
+constexpr RawHeads kNoRawSockets{};
+constexpr RawHeads kNoRawSocketsNulls = [] {
+  RawHeads heads{};
+  for (std::size_t i = 0; i < heads.size(); ++i) heads[i] = i << 1 | 1;
+  return heads;
+}();
+
 // Raw sockets of all namespaces. IPv6 can be missing (a module elsewhere, or switched off). Asked
 // for with nearly every packet, and nearly always empty.
 Result<void> sweep_raw(const View& view, std::span<const std::optional<VirtAddr>> tables,
@@ -131,11 +141,12 @@ Result<void> sweep_raw(const View& view, std::span<const std::optional<VirtAddr>
   for (const auto& table : tables) {
     if (!table) continue;
     XF_CHECK(budget.spend("raw table"));
-    XF_TRY(heads, (view.space().read_value<std::array<std::uint64_t, kRawBuckets>>(*table)));
-    // Null or odd: the end of an empty chain. One look at all of them, without a branch.
-    std::uint64_t any = 0;
-    for (const std::uint64_t head : heads) any |= head & ((head & 1) - 1);
-    if (any == 0) continue;
+    view.space().prefetch(*table, sizeof(RawHeads));
+    XF_TRY(first, view.space().read_value<std::uint64_t>(*table));
+    const RawHeads& empty = first == 0 ? kNoRawSockets : kNoRawSocketsNulls;
+    XF_TRY(is_empty, view.space().holds(*table, std::as_bytes(std::span(empty))));
+    if (is_empty) continue;
+    XF_TRY(heads, view.space().read_value<RawHeads>(*table));
     for (const std::uint64_t head : heads) {
       XF_CHECK(walk_chain_from(view, VirtAddr{head}, view.layout().sk_node, budget, "raw table",
                                [&](VirtAddr sock) -> Result<void> {
@@ -233,6 +244,7 @@ Result<std::optional<SocketTuple>> SocketTables::find_tcp(VirtAddr net, const Fl
     XF_CHECK(walk_chain(*view_, bucket, view_->layout().sk_nulls_node, budget, "tcp ehash chain",
                         [&](VirtAddr sock) -> Result<void> {
                           if (found) return {};
+                          view_->prefetch_tcp_sock(sock);
                           XF_TRY(stored, view_->read<std::uint32_t>(sock, view_->layout().sk_hash));
                           if (stored != hash) return {};
                           auto tuple = read_tuple(*view_, SocketKind::tcp, sock);

@@ -17,6 +17,7 @@ constexpr std::int32_t kLargestPid = 4 << 20;     // PID_MAX_LIMIT
 
 Result<Task> read_task(const View& view, VirtAddr at) {
   const auto& layout = view.layout();
+  view.prefetch_task(at);
   Task task;
   task.at = at;
   XF_TRY(pid, view.read<std::int32_t>(at, layout.task_pid));

@@ -7,6 +7,9 @@
 // profile and memory are borrowed.
 #pragma once
 
+#include <algorithm>
+#include <initializer_list>
+
 #include "base/budget.h"
 #include "base/circle.h"
 #include "guest/kernel/profile.h"
@@ -16,7 +19,13 @@ namespace xfilter::guest::linux {
 class View {
  public:
   View(const kernel::Profile& profile, const memory::GuestMemory& memory)
-      : profile_(&profile), space_(profile.address_space(memory)) {
+      : profile_(&profile),
+        space_(profile.address_space(memory)),
+        task_({layout().task_flags, layout().task_pid, layout().task_start_boottime,
+               layout().task_files, layout().task_signal, layout().task_cgroups}),
+        tcp_sock_({layout().sk_daddr, layout().sk_socket, layout().tcp_snd_una,
+                   layout().tcp_snd_nxt, layout().tcp_write_seq, layout().tcp_rcv_nxt,
+                   layout().tcp_max_window, layout().tcp_window_clamp}) {
     // find_profile() made sure of them.
     init_task_ = *profile.symbols.find("init_task");
     init_net_ = *profile.symbols.find("init_net");
@@ -32,6 +41,13 @@ class View {
   const kernel::Layout& layout() const { return profile_->layout; }
   const paging::VirtualMemory& space() const { return space_; }
 
+  // Most of a struct task_struct, or tcp_sock, is wanted next: where RAM is not mapped it comes
+  // with one call.
+  void prefetch_task(VirtAddr at) const { space_.prefetch(at + task_.begin, task_.size()); }
+  void prefetch_tcp_sock(VirtAddr at) const {
+    space_.prefetch(at + tcp_sock_.begin, tcp_sock_.size());
+  }
+
   // The member of the object at `object`.
   template <class T>
   Result<T> read(VirtAddr object, kernel::Member member) const {
@@ -42,9 +58,22 @@ class View {
   }
 
  private:
+  // From the first of some members to behind the last, which has eight bytes at most.
+  struct Part {
+    explicit Part(std::initializer_list<kernel::Member> members) {
+      const auto [first, last] = std::minmax(
+          members, [](kernel::Member a, kernel::Member b) { return a.offset < b.offset; });
+      begin = first.offset;
+      end = last.offset + 8;
+    }
+    std::uint64_t size() const { return end - begin; }
+    std::uint64_t begin = 0, end = 0;
+  };
+
   const kernel::Profile* profile_;
   VirtAddr init_task_, init_net_, socket_file_ops_;
   paging::VirtualMemory space_;
+  Part task_, tcp_sock_;
 };
 
 // Visits the objects of a circular list_head list; `head` is the head's address, `link` the

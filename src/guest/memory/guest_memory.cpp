@@ -27,4 +27,8 @@ Result<void> GuestMemory::sweep(PhysAddr from, std::span<std::byte> into) const 
   return ram_->sweep(offset, into);
 }
 
+void GuestMemory::prefetch(PhysAddr from, std::uint64_t size) const {
+  if (const auto offset = ram_offset(from, size)) ram_->prefetch(*offset, size);
+}
+
 }  // namespace xfilter::guest::memory

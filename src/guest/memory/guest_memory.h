@@ -24,6 +24,7 @@ class GuestMemory {
   // guest_page_not_present. Never blocks on the guest, which keeps running.
   Result<void> read(PhysAddr from, std::span<std::byte> into) const;
   Result<void> sweep(PhysAddr from, std::span<std::byte> into) const;  // see Ram::sweep
+  void prefetch(PhysAddr from, std::uint64_t size) const;              // see Ram::prefetch
 
   template <class T>
   Result<T> read_value(PhysAddr from) const {

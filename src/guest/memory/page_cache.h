@@ -3,7 +3,8 @@
 //
 // A look-up reads many small values from few pages, and a system call costs the same for 8 bytes as
 // for 4096. begin_lookup() forgets everything in O(1), so no answer is older than its look-up.
-// Threads: one. Cost: no allocation after construction; a hit is a memcpy.
+// Neighbouring pages come with one call, so a range is read, or prefetched, as a whole where that
+// is known to be wanted. Threads: one. Cost: no allocation after construction; a hit is a memcpy.
 #pragma once
 
 #include <array>
@@ -28,6 +29,7 @@ class PageCache final : public Ram {
     return inner_.next_data(from);
   }
 
+  void prefetch(std::uint64_t offset, std::uint64_t size) const override;
   void begin_lookup() const override { ++lookup_; }
   std::uint64_t misses() const {
     return misses_;
@@ -41,10 +43,19 @@ class PageCache final : public Ram {
     std::array<std::byte, kPageSize> bytes;
   };
 
+  static constexpr std::uint64_t kMostAtOnce = 4;  // pages; a choice: the largest struct has three
+
+  bool is_known(std::uint64_t page) const {
+    const Slot& slot = slots_[page % kSlots];
+    return slot.lookup == lookup_ && slot.page == page;
+  }
+  Result<void> fetch(std::uint64_t first, std::uint64_t pages) const;
+
   const Ram& inner_;
   mutable std::uint64_t lookup_ = 1;
   mutable std::uint64_t misses_ = 0;
   mutable std::vector<Slot> slots_;
+  mutable std::array<std::byte, kMostAtOnce * kPageSize> fetched_;
 };
 
 }  // namespace xfilter::guest::memory

@@ -45,6 +45,10 @@ class Ram {
   // For decorators that remember what was read: what is read from here on is no older than this.
   virtual void begin_lookup() const {}
 
+  // The same range will be read next, in parts: decorators may fetch it at once. A failure shows
+  // when it is read.
+  virtual void prefetch(std::uint64_t, std::uint64_t /*size*/) const {}
+
   // Where the block lies in our own address space, if it is mapped: then a read is no more than a
   // copy. The guest writes there meanwhile. Reading a hole there allocates it in the guest, so only
   // what the guest itself uses may be read.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace xfilter::guest::paging {
 namespace {
@@ -53,6 +54,28 @@ Result<void> VirtualMemory::read_by_page(VirtAddr from, std::span<std::byte> int
   return for_each_page(*this, from, into, [&](PhysAddr at, std::span<std::byte> part) {
     return memory_->read(at, part);
   });
+}
+
+void VirtualMemory::prefetch_linear(VirtAddr from, std::uint64_t size) const {
+  for (const LinearRange& range : linear_) {
+    const std::uint64_t within = from.value - range.virt.value;
+    if (within < range.size && range.size - within >= size)
+      return memory_->prefetch(range.phys + within, size);
+  }
+}
+
+Result<bool> VirtualMemory::holds(VirtAddr from, std::span<const std::byte> bytes) const {
+  if (const std::byte* mapped = mapping(from, bytes.size()))
+    return std::memcmp(mapped, bytes.data(), bytes.size()) == 0;
+  std::array<std::byte, kPageSize> copy;
+  while (!bytes.empty()) {
+    const std::span<std::byte> part(copy.data(), std::min(copy.size(), bytes.size()));
+    XF_CHECK(read_by_page(from, part));
+    if (std::memcmp(part.data(), bytes.data(), part.size()) != 0) return false;
+    bytes = bytes.subspan(part.size());
+    from = from + part.size();
+  }
+  return true;
 }
 
 Result<void> VirtualMemory::sweep(VirtAddr from, std::span<std::byte> into) const {

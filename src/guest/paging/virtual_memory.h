@@ -31,14 +31,19 @@ class VirtualMemory {
   void add_linear_range(LinearRange range);
 
   Result<void> read(VirtAddr from, std::span<std::byte> into) const {
-    for (const Window& window : windows_) {
-      const std::uint64_t within = from.value - window.virt;  // wraps to something large when below
-      if (within >= window.size || window.size - within < into.size()) continue;
-      copy_once(into, window.bytes + within);
+    if (const std::byte* bytes = mapping(from, into.size())) {
+      copy_once(into, bytes);
       return {};
     }
     return read_by_page(from, into);
   }
+  // Parts of [from, from + size) will be read next: see Ram::prefetch. Only within a linear range;
+  // what is not is read as it comes.
+  void prefetch(VirtAddr from, std::uint64_t size) const {
+    if (windows_.empty()) prefetch_linear(from, size);  // otherwise RAM is mapped
+  }
+  // Whether memory has these bytes now. Copies nothing where RAM is mapped.
+  Result<bool> holds(VirtAddr from, std::span<const std::byte> bytes) const;
   Result<void> sweep(VirtAddr from, std::span<std::byte> into) const;
 
   template <class T>
@@ -66,6 +71,15 @@ class VirtualMemory {
     const std::byte* bytes = nullptr;
   };
 
+  // Null where it is not mapped here.
+  const std::byte* mapping(VirtAddr from, std::uint64_t size) const {
+    for (const Window& window : windows_) {
+      const std::uint64_t within = from.value - window.virt;  // wraps to something large when below
+      if (within < window.size && window.size - within >= size) return window.bytes + within;
+    }
+    return nullptr;
+  }
+  void prefetch_linear(VirtAddr from, std::uint64_t size) const;
   Result<void> read_by_page(VirtAddr from, std::span<std::byte> into) const;
 
   const memory::GuestMemory* memory_;
