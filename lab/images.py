@@ -34,9 +34,9 @@ def make(kernel: str):
         process.run(str(xfilter.PROGRAM), "image", "--pid", str(guest.pid), "--out", str(image))
         process.run("zstd", "-q", "-19", "--long=27", "-f", str(image), "-o", str(IMAGES / f"{kernel}.img.zst"))
         (IMAGES / f"{kernel}.img.zst").chmod(0o644)
-        for view in ("ps", "sockets"):
-            listed = xfilter.read_json(view, "--image", str(image))
-            if listed != xfilter.read_json(view, "--pid", str(guest.pid)):
+        for view, options in (("ps", ["--command-lines"]), ("sockets", [])):
+            listed = xfilter.read_json(view, "--image", str(image), *options)
+            if listed != xfilter.read_json(view, "--pid", str(guest.pid), *options):
                 raise RuntimeError(f"{kernel}: the image shows other {view} than the guest it was taken from")
             (IMAGES / f"{kernel}.{view}.json").write_text(json.dumps(listed, indent=1, sort_keys=True) + "\n")
     print(f"{kernel}: {(IMAGES / f'{kernel}.img.zst').stat().st_size / 2**20:.1f} MiB")

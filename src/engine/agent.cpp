@@ -41,11 +41,13 @@ void close_all_but(std::vector<int> keep) {
 
 class Agent {
  public:
-  Agent(Fd control, guest::memory::VmmMemory vmm, const policy::Policy& policy)
+  Agent(Fd control, guest::memory::VmmMemory vmm, const policy::Policy& policy,
+        CommandLines command_lines)
       : control_(std::move(control)),
         guest_(Guest::of_vmm(std::move(vmm))),
         path_(
-            *guest_, policy, [this](std::string line) { tell(MessageType::event, line); },
+            *guest_, policy, command_lines,
+            [this](std::string line) { tell(MessageType::event, line); },
             [this](std::string text) { tell(MessageType::note, text); }) {}
 
   bool find_guest(std::chrono::seconds wait) {
@@ -138,7 +140,7 @@ class Agent {
 }  // namespace
 
 void run_agent(Fd control, guest::memory::VmmMemory vmm, const policy::Policy& policy,
-               std::chrono::seconds wait_for_guest) {
+               const AgentOptions& options) {
   // The opener handles the terminal's signals; it tells us by closing the control socket.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, SIG_IGN);
@@ -161,8 +163,8 @@ void run_agent(Fd control, guest::memory::VmmMemory vmm, const policy::Policy& p
     send_message(control, MessageType::failed, confined.error().message, Sending::waits);
     ::_exit(1);
   }
-  Agent agent(std::move(control), std::move(vmm), policy);
-  if (!agent.find_guest(wait_for_guest)) ::_exit(1);
+  Agent agent(std::move(control), std::move(vmm), policy, options.command_lines);
+  if (!agent.find_guest(options.wait_for_guest)) ::_exit(1);
   agent.serve();
   ::_exit(0);
 }

@@ -10,13 +10,19 @@
 #include <chrono>
 
 #include "engine/control.h"
+#include "engine/owner_json.h"
 #include "guest/memory/vmm_process.h"
 #include "policy/policy.h"
 
 namespace xfilter::engine {
 
+struct AgentOptions {
+  std::chrono::seconds wait_for_guest{0};
+  CommandLines command_lines = CommandLines::redacted;  // in events
+};
+
 // Never returns; the exit code is 0 after an orderly end.
 [[noreturn]] void run_agent(Fd control, guest::memory::VmmMemory vmm, const policy::Policy& policy,
-                            std::chrono::seconds wait_for_guest);
+                            const AgentOptions& options);
 
 }  // namespace xfilter::engine

@@ -5,15 +5,56 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/owner_json.h"
+#include "packet/community_id.h"
 
 namespace xfilter::engine {
 namespace {
 
 std::string utc(std::chrono::system_clock::time_point time) {
-  const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch());
-  return fmt::format("{:%FT%T}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(time)),
-                     milliseconds.count() % 1000);
+  const auto micro = std::chrono::floor<std::chrono::microseconds>(time.time_since_epoch());
+  return fmt::format("{:%FT%T}.{:06}+0000", fmt::gmtime(std::chrono::system_clock::to_time_t(time)),
+                     micro.count() % 1'000'000);
+}
+
+// As EVE spells it: unknown ones are numbers of three digits.
+std::string eve_protocol(std::uint8_t number) {
+  switch (number) {
+    case packet::protocol::tcp:
+      return "TCP";
+    case packet::protocol::udp:
+      return "UDP";
+    case packet::protocol::icmp:
+      return "ICMP";
+    case packet::protocol::icmpv6:
+      return "IPv6-ICMP";
+    default:
+      return fmt::format("{:03}", number);
+  }
+}
+
+// What EVE calls the fields of a flow; those that the packet has.
+nlohmann::ordered_json flow_json(const packet::Packet& packet) {
+  const packet::Flow& flow = packet.flow;
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  if (flow.vlan != 0) json["vlan"] = {flow.vlan};
+  if (packet.kind != packet::Kind::ip && packet.kind != packet::Kind::fragment) return json;
+  const bool has_ports =
+      packet.kind == packet::Kind::ip &&
+      (flow.protocol == packet::protocol::tcp || flow.protocol == packet::protocol::udp);
+  const bool is_icmp =
+      flow.protocol == packet::protocol::icmp || flow.protocol == packet::protocol::icmpv6;
+  json["src_ip"] = packet::to_string(flow.src);
+  if (has_ports) json["src_port"] = flow.src_port;
+  json["dest_ip"] = packet::to_string(flow.dst);
+  if (has_ports) json["dest_port"] = flow.dst_port;
+  json["proto"] = eve_protocol(flow.protocol);
+  if (is_icmp && packet.kind == packet::Kind::ip) {
+    json["icmp_type"] = packet.icmp_type;
+    json["icmp_code"] = packet.icmp_code;
+    if (flow.src_port != 0) json["icmp_id"] = flow.src_port;  // of an echo; EVE has no name for it
+  }
+  if (const auto id = packet::community_id(packet)) json["community_id"] = *id;
+  return json;
 }
 
 nlohmann::ordered_json place_json(const policy::Rule& rule) {
@@ -22,28 +63,20 @@ nlohmann::ordered_json place_json(const policy::Rule& rule) {
 
 }  // namespace
 
-std::string verdict_event(std::chrono::system_clock::time_point time, const packet::Flow& flow,
-                          const model::Owner& owner, const policy::Verdict& verdict,
-                          std::chrono::nanoseconds spent) {
+std::string verdict_event(std::chrono::system_clock::time_point time, const Judged& judged,
+                          CommandLines command_lines) {
   nlohmann::ordered_json event = {
-      {"time", utc(time)},
-      {"event", "verdict"},
-      {"flow",
-       {{"protocol", packet::protocol_name(flow.protocol)},
-        {"src", packet::to_string(flow.src)},
-        {"src_port", flow.src_port},
-        {"dst", packet::to_string(flow.dst)},
-        {"dst_port", flow.dst_port},
-        {"vlan", flow.vlan}}},
-      {"owner", to_json(owner)},
-      {"rule", place_json(*verdict.rule)},
-      {"verdict", model::to_string(verdict.action)},
-      {"microseconds", static_cast<double>(spent.count() / 100) / 10.0}};
-  for (const policy::Rule* rule : verdict.observed) {
+      {"timestamp", utc(time)}, {"event_type", "verdict"}, {"in_iface", judged.netdev}};
+  event.update(flow_json(judged.packet));
+  event["guest"] = to_json(judged.owner, command_lines);
+  event["verdict"] = {{"action", model::to_string(judged.verdict.action)}};
+  event["rule"] = place_json(*judged.verdict.rule);
+  for (const policy::Rule* rule : judged.verdict.observed) {
     auto observed = place_json(*rule);
-    observed["verdict"] = model::to_string(rule->action);
+    observed["action"] = model::to_string(rule->action);
     event["observed"].push_back(std::move(observed));
   }
+  event["microseconds"] = static_cast<double>(judged.spent.count() / 100) / 10.0;
   return event.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 

@@ -4,17 +4,25 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 
-#include "model/owner.h"
-#include "packet/flow.h"
+#include "engine/owner_json.h"
+#include "packet/parse.h"
 #include "policy/policy.h"
 
 namespace xfilter::engine {
 
-// One JSON object, without a newline, ASCII only: the guest's bytes cannot reach a terminal through
-// it.
-std::string verdict_event(std::chrono::system_clock::time_point time, const packet::Flow& flow,
-                          const model::Owner& owner, const policy::Verdict& verdict,
-                          std::chrono::nanoseconds spent);
+struct Judged {
+  const packet::Packet& packet;
+  std::string_view netdev;
+  const model::Owner& owner;
+  const policy::Verdict& verdict;
+  std::chrono::nanoseconds spent;  // from reading the packet to its verdict
+};
+
+// One JSON object, as Suricata's EVE has them, without a newline, ASCII only: the guest's bytes
+// cannot reach a terminal through it.
+std::string verdict_event(std::chrono::system_clock::time_point time, const Judged& judged,
+                          CommandLines command_lines);
 
 }  // namespace xfilter::engine

@@ -7,7 +7,6 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "engine/owner_json.h"
 #include "guest/linux/holders.h"
 #include "guest/linux/namespaces.h"
 #include "guest/linux/process.h"
@@ -146,10 +145,10 @@ packet::Packet packet_from(const SocketEntry& socket) {
   return packet;
 }
 
-nlohmann::json to_json(const ProcessList& list) {
+nlohmann::json to_json(const ProcessList& list, CommandLines command_lines) {
   nlohmann::json processes = nlohmann::json::array();
   for (const ProcessEntry& entry : list.processes) {
-    nlohmann::json process = to_json(entry.process);
+    nlohmann::json process = to_json(entry.process, command_lines);
     process["tids"] = entry.tids;
     process["kernel_thread"] = entry.is_kernel_thread;
     processes.push_back(std::move(process));

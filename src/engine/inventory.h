@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/owner_json.h"
 #include "guest/linux/socket_tables.h"
 #include "model/owner.h"
 #include "packet/parse.h"
@@ -52,7 +53,7 @@ Result<std::vector<SocketEntry>> list_sockets(const guest::linux::View& view);
 packet::Packet packet_from(const SocketEntry& socket);
 
 // The JSON forms of docs/output.md.
-nlohmann::json to_json(const ProcessList& list);
+nlohmann::json to_json(const ProcessList& list, CommandLines command_lines);
 nlohmann::json to_json(const std::vector<SocketEntry>& sockets);
 
 }  // namespace xfilter::engine

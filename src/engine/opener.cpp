@@ -16,7 +16,6 @@
 
 #include "datapath/attachment.h"
 #include "datapath/netdev.h"
-#include "engine/agent.h"
 #include "engine/control.h"
 
 namespace xfilter::engine {
@@ -62,7 +61,7 @@ class Opener {
     if (!vmm_.is_open())
       return fail(Errc::vmm_not_recognised, "there is no process {}", options_.vmm);
     XF_TRY(netdevs, datapath::find_netdevs(options_.vmm, options_.netdevs));
-    XF_CHECK(start_agent(options_.wait_for_guest));
+    XF_CHECK(start_agent(options_.agent));
     auto attached = attach(netdevs);
     if (attached) {
       announce();
@@ -95,14 +94,14 @@ class Opener {
   }
 
   // Forks the agent and waits until it has found the guest.
-  Result<void> start_agent(std::chrono::seconds wait) {
+  Result<void> start_agent(const AgentOptions& options) {
     XF_TRY(vmm, guest::memory::open_vmm_memory(options_.vmm));
     XF_TRY(pair, make_control_pair());
     agent_ = ::fork();
     if (agent_ < 0) return fail(Errc::host_refused, "fork: {}", std::strerror(errno));
     if (agent_ == 0) {
       pair.opener.close();
-      run_agent(std::move(pair.agent), std::move(vmm), policy_, wait);
+      run_agent(std::move(pair.agent), std::move(vmm), policy_, options);
     }
     pair.agent.close();
     control_ = std::move(pair.opener);
@@ -191,7 +190,7 @@ class Opener {
       if (control_.is_open()) continue;
       started = steady_clock::now();
       back_off = std::min<std::chrono::milliseconds>(back_off * 2, kLongestBackOff);
-      auto restarted = start_agent(0s);
+      auto restarted = start_agent({0s, options_.agent.command_lines});
       if (restarted) restarted = send_netdevs();
       if (restarted)
         fmt::print(stderr, "agent {} filters again\n", agent_);

@@ -9,11 +9,11 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "engine/agent.h"
 #include "policy/policy.h"
 
 namespace xfilter::engine {
@@ -22,7 +22,7 @@ struct AttachOptions {
   pid_t vmm = 0;
   std::vector<std::string> netdevs;  // empty: all taps of the VMM
   std::string events_file;           // "-": standard output
-  std::chrono::seconds wait_for_guest{0};
+  AgentOptions agent;                // of the first; those that follow do not wait for the guest
 };
 
 // Filters until a signal ends it.

@@ -6,9 +6,10 @@ namespace {
 
 using nlohmann::json;
 
-json list_of(const std::vector<model::ProcessRef>& processes) {
+json list_of(const std::vector<model::ProcessRef>& processes, CommandLines command_lines) {
   json list = json::array();
-  for (const model::ProcessRef& process : processes) list.push_back(to_json(*process));
+  for (const model::ProcessRef& process : processes)
+    list.push_back(to_json(*process, command_lines));
   return list;
 }
 
@@ -24,9 +25,12 @@ std::string printable(const std::string& text) {
   return json::parse(dumped).get<std::string>();
 }
 
-json to_json(const model::Process& process) {
-  json cmdline = json::array();
-  for (const std::string& argument : process.cmdline) cmdline.push_back(printable(argument));
+json to_json(const model::Process& process, CommandLines command_lines) {
+  json cmdline = nullptr;
+  if (command_lines == CommandLines::shown) {
+    cmdline = json::array();
+    for (const std::string& argument : process.cmdline) cmdline.push_back(printable(argument));
+  }
   json parents = json::array();
   for (const model::Ancestor& parent : process.parents)
     parents.push_back({{"pid", parent.id.pid},
@@ -55,12 +59,12 @@ json to_json(const model::Process& process) {
           {"hidden", process.is_hidden}};
 }
 
-json to_json(const model::Owner& owner) {
+json to_json(const model::Owner& owner, CommandLines command_lines) {
   return {{"confidence", model::to_string(owner.confidence)},
           {"reason", owner.reason},
           {"socket_uid", or_null(owner.socket_uid)},
-          {"processes", list_of(owner.processes)},
-          {"alternatives", list_of(owner.alternatives)}};
+          {"processes", list_of(owner.processes, command_lines)},
+          {"alternatives", list_of(owner.alternatives, command_lines)}};
 }
 
 }  // namespace xfilter::engine

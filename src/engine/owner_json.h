@@ -12,7 +12,11 @@ namespace xfilter::engine {
 // The guest's bytes as JSON text: what is not UTF-8 is replaced.
 std::string printable(const std::string& text);
 
-nlohmann::json to_json(const model::Process& process);
-nlohmann::json to_json(const model::Owner& owner);
+// What tenants type, passwords too, is in their processes' command lines: shown only where the
+// operator wants it.
+enum class CommandLines { redacted, shown };
+
+nlohmann::json to_json(const model::Process& process, CommandLines command_lines);
+nlohmann::json to_json(const model::Owner& owner, CommandLines command_lines);
 
 }  // namespace xfilter::engine

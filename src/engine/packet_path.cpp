@@ -65,9 +65,11 @@ std::size_t digest_of(const Verdict& verdict) {
 
 }  // namespace
 
-PacketPath::PacketPath(Guest& guest, const policy::Policy& policy, Line on_event, Line on_note)
+PacketPath::PacketPath(Guest& guest, const policy::Policy& policy, CommandLines command_lines,
+                       Line on_event, Line on_note)
     : guest_(guest),
       policy_(policy),
+      command_lines_(command_lines),
       on_event_(std::move(on_event)),
       on_note_(std::move(on_note)),
       flows_(kMostFlows) {}
@@ -105,8 +107,10 @@ void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
                        known->action != verdict.action || known->rules_digest != rules_digest ||
                        (owner.is_attributed() && known->owner_digest != digest_of(owner));
   if (is_news)
-    on_event_(verdict_event(std::chrono::system_clock::now(), packet.flow, owner, verdict,
-                            std::chrono::steady_clock::now() - began));
+    on_event_(verdict_event(
+        std::chrono::system_clock::now(),
+        {packet, queue.netdev(), owner, verdict, std::chrono::steady_clock::now() - began},
+        command_lines_));
 
   // 5. Spare the flow's next packets the way. Before the release: what follows must not overtake.
   remember(queue, packet, owner, verdict, rules_digest);

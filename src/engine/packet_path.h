@@ -14,6 +14,7 @@
 #include "datapath/punt_queue.h"
 #include "engine/flow_table.h"
 #include "engine/guest.h"
+#include "engine/owner_json.h"
 #include "policy/policy.h"
 
 namespace xfilter::engine {
@@ -23,7 +24,8 @@ class PacketPath {
   // Everything is borrowed. `on_event` gets a line for each flow that is new or whose verdict
   // changed; `on_note` a sentence for people.
   using Line = std::function<void(std::string)>;
-  PacketPath(Guest& guest, const policy::Policy& policy, Line on_event, Line on_note);
+  PacketPath(Guest& guest, const policy::Policy& policy, CommandLines command_lines, Line on_event,
+             Line on_note);
 
   void add_queue(datapath::PuntQueue queue) { queues_.push_back(std::move(queue)); }
   std::vector<datapath::PuntQueue>& queues() { return queues_; }
@@ -47,6 +49,7 @@ class PacketPath {
   Guest& guest_;
   const policy::Policy& policy_;
   std::chrono::steady_clock::time_point loaded_ = std::chrono::steady_clock::now();  // the policy
+  CommandLines command_lines_;                                                       // in events
   Line on_event_, on_note_;
   std::vector<datapath::PuntQueue> queues_;
   std::unique_ptr<attribution::Attributor> attributor_;

@@ -127,6 +127,7 @@ class Parser {
       const auto identifier = load_big_endian<std::uint16_t>(frame_, at + 4);
       if (!load<std::uint64_t>(frame_, at)) return Kind::malformed;  // an ICMP header has 8 bytes
       packet_.icmp_type = *type;
+      packet_.icmp_code = *load<std::uint8_t>(frame_, at + 1);
       const bool is_echo = is_icmp ? (*type == 8 || *type == 0) : (*type == 128 || *type == 129);
       if (is_echo) flow.src_port = *identifier;
     }

@@ -33,6 +33,7 @@ struct Packet {
   std::uint32_t tcp_acknowledgement = 0;
   std::uint32_t tcp_length = 0;  // bytes of data
   std::uint8_t icmp_type = 0;    // 0 unless ICMP or ICMPv6
+  std::uint8_t icmp_code = 0;    // likewise
   // IPv4's identification, and that of an IPv6 fragment: what a datagram's fragments have in common
   // besides addresses and protocol.
   std::uint32_t ip_id = 0;

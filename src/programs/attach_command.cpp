@@ -15,6 +15,7 @@ struct Options {
   engine::AttachOptions attach;
   RuleFiles files;
   int wait_seconds = 0;
+  bool shows_command_lines = false;
 };
 
 int run(Options& options) {
@@ -24,7 +25,8 @@ int run(Options& options) {
     return report({Errc::host_refused,
                    "attach needs root: it reads the VMM's memory and adds eBPF programs to its "
                    "netdevs. Run it with sudo; it gives up what it does not need by itself"});
-  options.attach.wait_for_guest = std::chrono::seconds(options.wait_seconds);
+  options.attach.agent.wait_for_guest = std::chrono::seconds(options.wait_seconds);
+  if (options.shows_command_lines) options.attach.agent.command_lines = engine::CommandLines::shown;
   auto ended = engine::run_opener(options.attach, *policy);
   return ended ? 0 : report(ended.error());
 }
@@ -46,6 +48,8 @@ void add_attach_command(CLI::App& app, int& exit_code) {
       ->add_option("--events", options->attach.events_file,
                    "where verdicts go, as JSON lines (default: -)")
       ->default_val("-");
+  command->add_flag("--command-lines", options->shows_command_lines,
+                    "show the tenants' command lines in events");
   command
       ->add_option("--wait", options->wait_seconds,
                    "seconds to wait for a guest that is still booting")

@@ -48,8 +48,8 @@ Result<std::unique_ptr<engine::Guest>> open_guest(const GuestOptions& options,
   }
 }
 
-void add_view_command(CLI::App& app, const std::string& name, const std::string& help,
-                      std::function<int(engine::Guest&, Shape)> show, int& exit_code) {
+CLI::App* add_view_command(CLI::App& app, const std::string& name, const std::string& help,
+                           std::function<int(engine::Guest&, Shape)> show, int& exit_code) {
   auto* command = app.add_subcommand(name, help);
   auto options = std::make_shared<GuestOptions>();
   auto as_json = std::make_shared<bool>(false);
@@ -60,6 +60,7 @@ void add_view_command(CLI::App& app, const std::string& name, const std::string&
     exit_code =
         guest ? show(**guest, *as_json ? Shape::json : Shape::table) : report(guest.error());
   });
+  return command;
 }
 
 int report(const Error& error) {

@@ -28,10 +28,11 @@ enum class Recording { off, on };  // see engine::Guest::record_pages
 Result<std::unique_ptr<engine::Guest>> open_guest(const GuestOptions& options,
                                                   Recording recording = Recording::off);
 
-// Adds a subcommand that looks into a guest and shows something, as a table or as JSON.
+// Adds a subcommand that looks into a guest and shows something, as a table or as JSON. More
+// options can be added to what it returns.
 enum class Shape { table, json };
-void add_view_command(CLI::App& app, const std::string& name, const std::string& help,
-                      std::function<int(engine::Guest&, Shape)> show, int& exit_code);
+CLI::App* add_view_command(CLI::App& app, const std::string& name, const std::string& help,
+                           std::function<int(engine::Guest&, Shape)> show, int& exit_code);
 
 // Prints "xfilter: ..." for people and returns the exit code of a failed command.
 int report(const Error& error);

@@ -8,8 +8,8 @@ TICK = 10_000_000  # nanoseconds in one of /proc/PID/stat's
 
 def named_since(attached, moment: float) -> set[tuple[int, int]]:
     """(pid, start in ticks) of everybody whom an event names after this moment."""
-    first = datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat()
-    owners = [event["owner"] for event in attached.events() if event["time"] > first]
+    first = datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="microseconds")
+    owners = [event["guest"] for event in attached.events() if event["timestamp"] > first]
     named = [process for owner in owners for process in owner["processes"] + owner["alternatives"]]
     return {(process["pid"], process["start_boottime_ns"] // TICK) for process in named}
 

@@ -116,8 +116,8 @@ def test_a_guest_that_reboots_is_found_again_and_no_stale_verdict_is_used():
         guest.start(f"streamer {server} 9000 mallory2", "mallory")
         sink.wait(lambda arrived: sink.count("alice2") > 20)
         assert sink.count("mallory2") == 0
-        last = [e for e in attached.events() if e["flow"]["dst_port"] == 9000][-1]
-        assert last["owner"]["processes"][0]["exe"] == "/usr/local/bin/streamer"
+        last = [e for e in attached.events() if e.get("dest_port") == 9000][-1]
+        assert last["guest"]["processes"][0]["exe"] == "/usr/local/bin/streamer"
 
 
 def test_when_the_vm_ends_so_does_its_filter():

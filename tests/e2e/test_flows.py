@@ -30,6 +30,9 @@ def attached(guest):
         yield running
 
 
+EVE_PROTOCOLS = {"tcp": "TCP", "udp": "UDP", "icmp": "ICMP", "icmpv6": "IPv6-ICMP"}
+
+
 def test_the_owner_of_each_kind_of_socket_is_exactly_those_that_hold_it(sink, attached, flows):
     assert len(flows) == 13
     sink.wait(lambda arrived: set(flows) <= {record["text"] for record in arrived}, 10)
@@ -38,8 +41,8 @@ def test_the_owner_of_each_kind_of_socket_is_exactly_those_that_hold_it(sink, at
     found = {}
     for kind, (protocol, port) in ports.items():
         events = [event for event in attached.events()
-                  if (event["flow"]["protocol"], event["flow"]["src_port"]) == (protocol, port)]
-        owner = events[-1]["owner"]
+                  if (event["proto"], event.get("src_port", event.get("icmp_id"))) == (EVE_PROTOCOLS[protocol], port)]
+        owner = events[-1]["guest"]
         found[kind] = [each["pid"] for each in owner["processes"]]
         assert owner["confidence"] == ("inferred" if kind.startswith("unconnected") else "exact"), (kind, owner)
         assert {each["uid"] for each in owner["processes"]} == {1000}, (kind, owner)
@@ -81,9 +84,9 @@ def test_what_no_process_sent_is_unattributed_and_a_rule_can_say_so(guest, netwo
     with Attached(guest.pid, "drop icmp unattributed\ndefault allow\n") as attached:
         assert not is_refused(network, 9)
         assert attached.detach() == 0
-        event = [event for event in attached.events() if event["flow"]["protocol"] == "icmp"][0]
-    assert event["owner"]["confidence"] == "unknown" and event["owner"]["processes"] == []
-    assert event["owner"]["reason"] == "an ICMP error or answer: the kernel's own"
+        event = [event for event in attached.events() if event.get("proto") == "ICMP"][0]
+    assert event["guest"]["confidence"] == "unknown" and event["guest"]["processes"] == []
+    assert event["guest"]["reason"] == "an ICMP error or answer: the kernel's own"
     assert is_refused(network, 9)
 
 

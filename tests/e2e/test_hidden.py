@@ -49,7 +49,7 @@ def test_nobody_is_called_hidden_because_others_come_and_go(guest):
 
 
 def events_of(attached, uid: int) -> list[dict]:
-    return [event for event in attached.events() if event["owner"]["socket_uid"] == uid]
+    return [event for event in attached.events() if event["guest"]["socket_uid"] == uid]
 
 
 def test_a_process_that_is_not_in_the_list_of_tasks_is_listed_and_it_alone_is_called_hidden(guest, streams):
@@ -75,9 +75,9 @@ def test_a_hidden_process_owns_its_packets_and_is_dropped_by_its_user(guest, str
         assert sink.arriving("alice", 0.5) > 20
         last = events_of(attached, MALLORY)[-1]
         alices = events_of(attached, 1000)
-    assert (last["verdict"], last["owner"]["confidence"]) == ("drop", "exact")
-    assert [(process["pid"], process["hidden"]) for process in last["owner"]["processes"]] == [(pid, True)]
-    assert not any(process["hidden"] for event in alices for process in event["owner"]["processes"])
+    assert (last["verdict"]["action"], last["guest"]["confidence"]) == ("drop", "exact")
+    assert [(process["pid"], process["hidden"]) for process in last["guest"]["processes"]] == [(pid, True)]
+    assert not any(process["hidden"] for event in alices for process in event["guest"]["processes"])
 
 
 def test_who_is_in_no_table_of_pids_either_is_found_while_it_runs_and_dropped_by_its_sockets_user_at_all_times(guest):
@@ -90,5 +90,5 @@ def test_who_is_in_no_table_of_pids_either_is_found_while_it_runs_and_dropped_by
     with Sink(guest.network) as sink, Attached(guest.pid, RULES) as attached:
         time.sleep(0.3)
         assert sink.arriving("unseen", 1.5) == 0
-        owners = [event["owner"] for event in events_of(attached, MALLORY)]
+        owners = [event["guest"] for event in events_of(attached, MALLORY)]
     assert owners and all({process["pid"] for process in owner["processes"]} <= {sending} for owner in owners)

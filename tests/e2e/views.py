@@ -45,7 +45,7 @@ def look(guest) -> tuple[dict, dict, dict, dict]:
     before = guest.truth()
     guest.pause()
     try:
-        processes = xfilter.read_json("ps", "--pid", str(guest.pid))
+        processes = xfilter.read_json("ps", "--pid", str(guest.pid), "--command-lines")
         sockets = xfilter.read_json("sockets", "--pid", str(guest.pid))["sockets"]
     finally:
         guest.resume()

@@ -38,7 +38,8 @@ INSTANTIATE_TEST_SUITE_P(, Images, testing::ValuesIn(support::image_names()),
 
 TEST_P(Images, processes_are_those_that_the_guest_had) {
   const auto guest = open_image(GetParam());
-  EXPECT_EQ(engine::to_json(engine::list_processes(guest->view())), golden(GetParam(), "ps"));
+  EXPECT_EQ(engine::to_json(engine::list_processes(guest->view()), engine::CommandLines::shown),
+            golden(GetParam(), "ps"));
 }
 
 TEST_P(Images, sockets_are_those_that_the_guest_had_each_time_one_looks) {
