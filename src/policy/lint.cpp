@@ -80,7 +80,20 @@ std::vector<Diagnostic> lint(const Policy& policy) {
     else if (auto shadow = shadow_on(rules, at))
       warnings.push_back(std::move(*shadow));
   }
+  if (const Rule* rule = cuts_off(policy))
+    warnings.push_back(warning_about(*rule,
+                                     "this policy cuts the VM off: nothing it sends can pass",
+                                     "put rules before it that allow something"));
   return warnings;
+}
+
+const Rule* cuts_off(const Policy& policy) {
+  for (const Rule& rule : policy.rules()) {
+    if (rule.is_observed) continue;
+    if (rule.action == model::Action::pass) return nullptr;
+    if (rule.matches.empty()) return &rule;
+  }
+  return policy.by_default().action == model::Action::drop ? &policy.by_default() : nullptr;
 }
 
 }  // namespace xfilter::policy

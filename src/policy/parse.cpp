@@ -155,7 +155,7 @@ class Parser {
       return report(
           {text.substr(0, 0), 1},
           fmt::format("the file has {} bytes, more than {} MiB", text.size(), kLargestFile >> 20),
-          "");
+          "use sets, or more than one file");
     open_.push_back(file);
     while (!text.empty()) {
       const auto end = std::min(text.find('\n'), text.size());
@@ -194,7 +194,9 @@ class Parser {
                                   : fmt::format("did you mean {}?", meant));
     }
     if (rules_.size() >= kMostRules) {
-      if (!has_too_many_) report(first, fmt::format("more than {} rules", kMostRules), "");
+      if (!has_too_many_)
+        report(first, fmt::format("more than {} rules", kMostRules),
+               "use sets: one rule can name many values");
       has_too_many_ = true;
       return;
     }
@@ -217,7 +219,8 @@ class Parser {
     bool is_sound = true;
     while (has_more() && is_sound) is_sound = parse_option(rule) || parse_match(rule);
     if (is_sound && rule.matches.empty())
-      report(behind_last(), fmt::format("expected what to {}", first.text), "");
+      report(behind_last(), fmt::format("expected what to {}", first.text),
+             fmt::format("for example: {} tcp dport 25", first.text));
     if (is_sound) check_ports(rule, first);
     rules_.push_back(std::move(rule));
   }
@@ -297,7 +300,9 @@ class Parser {
   }
 
   void parse_include(const Token& first) {
-    if (!has_more()) return report(behind_last(), "expected the file to include", "");
+    if (!has_more())
+      return report(behind_last(), "expected the file to include",
+                    "for example: include mail.rules");
     const Token name = tokens_[next_++];
     if (has_more()) return expect_end("a line includes one file");
     const std::string path =
@@ -305,9 +310,10 @@ class Parser {
     if (!surroundings_.read_file)
       return report(first, "files cannot be included here", "put the rules in this file");
     if (std::find(open_.begin(), open_.end(), path) != open_.end())
-      return report(name, fmt::format("{} includes itself", path), "");
+      return report(name, fmt::format("{} includes itself", path),
+                    "remove this line, or the one that includes this file");
     if (++files_ > kMostFiles)
-      return report(name, fmt::format("more than {} files", kMostFiles), "");
+      return report(name, fmt::format("more than {} files", kMostFiles), "put rules together");
     const auto text = surroundings_.read_file(path);
     if (!text) return report(name, text.error().message, "paths begin beside the including file");
     const auto here = std::make_tuple(file_, line_, source_);
@@ -364,7 +370,8 @@ class Parser {
 
   bool parse_values(const Field& field, Match& match) {
     if (!has_more()) {
-      report(behind_last(), fmt::format("{} needs {}", field.word, field.expected), "");
+      report(behind_last(), fmt::format("{} needs {}", field.word, field.expected),
+             hint_for(field, ""));
       return false;
     }
     if (!is_next("{")) return parse_value(field, tokens_[next_++], match);
@@ -387,7 +394,8 @@ class Parser {
         ++next_;
       else if (has_more() && !is_next("}")) {
         report(tokens_[next_],
-               fmt::format("expected , or }} in the set, found \"{}\"", tokens_[next_].text), "");
+               fmt::format("expected , or }} in the set, found \"{}\"", tokens_[next_].text),
+               "write sets as {22, 3389}");
         return false;
       }
     }
@@ -492,17 +500,41 @@ class Parser {
     for (const auto& [name, id] : names->all()) known.push_back(name);
     const auto meant = closest(value.text, known);
     report(value, fmt::format("the {0}s file has no {0} \"{1}\"", what, value.text),
-           meant.empty() ? "" : fmt::format("did you mean {}?", meant));
+           meant.empty() ? "take the guest's own file, or write the number"
+                         : fmt::format("did you mean {}?", meant));
     return false;
   }
 
   static std::string hint_for(const Field& field, std::string_view value) {
-    const bool is_number = number_of<std::uint64_t>(value).has_value();
-    if (field.word == "uid") return fmt::format("for a name write: user {}", value);
-    if (field.word == "gid") return fmt::format("for a name write: group {}", value);
-    if (field.word == "exe" && is_number)
-      return fmt::format("to match a port write: dport {}", value);
-    if (field.word == "exe") return fmt::format("to match a task's name write: comm {}", value);
+    if (!value.empty() && field.word == "uid")
+      return fmt::format("for a name write: user {}", value);
+    if (!value.empty() && field.word == "gid")
+      return fmt::format("for a name write: group {}", value);
+    if (!value.empty() && field.word == "exe")
+      return number_of<std::uint64_t>(value)
+                 ? fmt::format("to match a port write: dport {}", value)
+                 : fmt::format("to match a task's name write: comm {}", value);
+    switch (field.kind) {
+      case ValueKind::none:
+        break;
+      case ValueKind::number:
+        return fmt::format("for example: {0} 12, {0} 12-20, or {0} {{12, 20}}", field.word);
+      case ValueKind::user:
+      case ValueKind::group:
+        return fmt::format("for example: {} www-data", field.word);
+      case ValueKind::prefix:
+        return "names are not looked up: write the addresses that are meant";
+      case ValueKind::pid:
+        return "xfilter ps shows processes and when they started";
+      case ValueKind::tcp_flags:
+        return "flags are fin, syn, rst, psh, ack, urg, ece and cwr";
+      case ValueKind::path:
+        return fmt::format("for example: {} /usr/bin/*", field.word);
+      case ValueKind::text:
+        return fmt::format("for example: {} a*", field.word);
+      case ValueKind::word:
+        return fmt::format("for example: {} {}", field.word, field.words.front());
+    }
     return "";
   }
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "engine/opener.h"
+#include "policy/lint.h"
 #include "programs/filter_commands.h"
 #include "programs/guest_options.h"
 #include "programs/rule_files.h"
@@ -16,11 +17,18 @@ struct Options {
   RuleFiles files;
   int wait_seconds = 0;
   bool shows_command_lines = false;
+  bool may_cut_off = false;
 };
 
 int run(Options& options) {
   auto policy = load_policy(options.files);
   if (!policy) return report(policy.error());
+  if (const policy::Rule* rule = policy::cuts_off(*policy); rule != nullptr && !options.may_cut_off)
+    return report({Errc::input_invalid,
+                   fmt::format("{}: {}: this policy cuts the VM off: nothing it sends can pass. If "
+                               "that is wanted, say --yes; otherwise put rules before it that "
+                               "allow something",
+                               policy::place_of(*rule), rule->place.text)});
   if (::geteuid() != 0)
     return report({Errc::host_refused,
                    "attach needs root: it reads the VMM's memory and adds eBPF programs to its "
@@ -48,6 +56,8 @@ void add_attach_command(CLI::App& app, int& exit_code) {
       ->add_option("--events", options->attach.events_file,
                    "where verdicts go, as JSON lines (default: -)")
       ->default_val("-");
+  command->add_flag("--yes", options->may_cut_off,
+                    "also with rules that let nothing of the VM pass");
   command->add_flag("--command-lines", options->shows_command_lines,
                     "show the tenants' command lines in events");
   command

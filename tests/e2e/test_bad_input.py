@@ -11,6 +11,7 @@ import pytest
 from lab import process, xfilter
 from lab.network import Network
 from lab.vm import Guest
+from lab.xfilter import Attached
 
 
 @pytest.fixture
@@ -86,6 +87,16 @@ def test_a_rule_file_with_errors_shows_all_of_them_and_attaches_nothing(guest, t
     assert "office.rules:2:24: error: user needs a users file" in message
     assert "2 errors" in message
     assert network.host_state() == before
+
+
+def test_rules_that_let_nothing_pass_need_to_be_meant(guest, tmp_path, network):
+    (tmp_path / "office.rules").write_text("observe allow tcp\ndrop tcp uid 33\ndefault drop\n")
+    before = network.host_state()
+    message = fails_with("attach", "--pid", str(guest.pid), "--rules", str(tmp_path / "office.rules"))
+    assert "office.rules:3: default drop: this policy cuts the VM off" in message and "say --yes" in message
+    assert network.host_state() == before
+    with Attached(guest.pid, "default drop\n", "--yes") as attached:
+        assert attached.detach() == 0
 
 
 def test_files_that_are_missing_or_no_text(guest, tmp_path):

@@ -10,22 +10,22 @@
 #include <set>
 #include <sstream>
 
-#include "policy/asked.h"
 #include "policy/explain.h"
 #include "policy/fields.h"
 #include "policy/lint.h"
 #include "policy/lowering.h"
 #include "policy/match.h"
 #include "policy/parse.h"
+#include "tests/unit/policy/cases.h"
 
 namespace xfilter::policy {
 namespace {
 
 struct Golden {
   std::string file, rules, users, groups, errors, warnings, plan;
-  std::map<std::string, std::string> included;             // by name
-  std::vector<std::pair<std::string, std::string>> cases;  // facts, verdict
-  bool is_wrong = false;                                   // has a section of errors
+  std::map<std::string, std::string> included;  // by name
+  std::vector<Case> cases;
+  bool is_wrong = false;  // has a section of errors
 };
 
 Golden read_golden(const std::filesystem::path& path) {
@@ -52,10 +52,7 @@ Golden read_golden(const std::filesystem::path& path) {
     else if (section == "errors")
       golden.errors += line + "\n";
     else if (section == "cases" && !line.empty()) {
-      const auto arrow = line.find(" => ");
-      if (arrow == std::string::npos)
-        throw std::runtime_error(golden.file + ": a case without => : " + line);
-      golden.cases.emplace_back(line.substr(0, arrow), line.substr(arrow + 4));
+      golden.cases.push_back(read_case(line));
     }
   }
   return golden;
@@ -81,18 +78,6 @@ tl::expected<Policy, std::vector<Diagnostic>> parse_golden(const Golden& golden)
                 read_file});
 }
 
-std::string told(const Verdict& verdict) {
-  std::string text =
-      fmt::format("{} {}", model::to_string(verdict.action),
-                  verdict.rule->place.file == "office.rules"
-                      ? fmt::format("line {}", verdict.rule->place.line)
-                      : fmt::format("{}:{}", verdict.rule->place.file, verdict.rule->place.line));
-  for (const Rule* observed : verdict.observed)
-    text +=
-        fmt::format(", would {} line {}", model::to_string(observed->action), observed->place.line);
-  return text;
-}
-
 // Calls visit(golden, policy, facts, subject, expected) for every case.
 template <class Visit>
 void for_each_case(Visit visit) {
@@ -101,9 +86,7 @@ void for_each_case(Visit visit) {
     const auto policy = parse_golden(golden);
     ASSERT_TRUE(policy) << golden.file << "\n" << render(policy.error());
     for (const auto& [facts, expected] : golden.cases) {
-      const auto bar = facts.find(" | ");
-      ASSERT_NE(bar, std::string::npos) << golden.file << ": " << facts;
-      const auto asked = Asked::parse(facts.substr(0, bar), facts.substr(bar + 3));
+      const auto asked = asked_of(facts);
       ASSERT_TRUE(asked) << golden.file << ": " << asked.error().message;
       visit(golden, *policy, facts, *asked, expected);
     }
@@ -127,16 +110,29 @@ TEST(Golden, every_case_gets_its_verdict_from_its_line_by_the_index_and_by_tryin
   EXPECT_GT(cases, 80);
 }
 
-TEST(Golden, every_wrong_file_gets_its_messages_to_the_letter) {
+// What an error is about: its message without what was found and how many there are.
+std::string kind_of(const Diagnostic& error) {
+  std::string kind = error.message.substr(0, error.message.find(", found"));
+  std::erase_if(kind, [](char c) { return c >= '0' && c <= '9'; });
+  return kind;
+}
+
+TEST(Golden, every_wrong_file_gets_its_messages_to_the_letter_each_with_a_hint) {
   int files = 0;
+  std::set<std::string> kinds;
   for (const Golden& golden : all_goldens()) {
     if (!golden.is_wrong) continue;
     const auto policy = parse_golden(golden);
     ASSERT_FALSE(policy) << golden.file;
     EXPECT_EQ(render(policy.error()), golden.errors) << golden.file;
+    for (const Diagnostic& error : policy.error()) {
+      EXPECT_FALSE(error.hint.empty()) << golden.file << ": " << error.message;
+      kinds.insert(kind_of(error));
+    }
     ++files;
   }
   EXPECT_GT(files, 5);
+  EXPECT_GE(kinds.size(), 35U);
 }
 
 TEST(Golden, every_file_with_warnings_gets_them_to_the_letter) {

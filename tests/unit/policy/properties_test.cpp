@@ -158,7 +158,8 @@ RC_GTEST_PROP(Lowering, treats_no_packet_otherwise_than_the_rules_whoever_sent_i
   }
 }
 
-RC_GTEST_PROP(Lint, calls_no_rule_dead_that_decides, ()) {
+RC_GTEST_PROP(Lint, calls_no_rule_dead_that_decides_and_no_vm_cut_off_of_which_something_passes,
+              ()) {
   const auto policy = parse(any_rules(), "f", {});
   RC_PRE(policy.has_value());
   const auto warnings = lint(*policy);
@@ -166,7 +167,10 @@ RC_GTEST_PROP(Lint, calls_no_rule_dead_that_decides, ()) {
     const auto packet = any_packet();
     const auto owner = any_owner();
     const auto verdict = policy->decide_by_trying_all({packet, owner, "tap0"});
+    const Rule* cutting_off = cuts_off(*policy);
+    if (cutting_off != nullptr) RC_ASSERT(verdict.action == model::Action::drop);
     for (const Diagnostic& warning : warnings) {
+      if (cutting_off != nullptr && warning.line == cutting_off->place.line) continue;
       if (owner.processes.size() > 1 &&
           warning.message.find("several processes") != std::string::npos)
         continue;
