@@ -99,7 +99,24 @@ int receive_datagrams(const Address& own, int ready) {
   return ::poll(&waiting, 1, 200) == 0 ? 0 : 5;  // nothing more may come
 }
 
+// The sender's kernel keeps few packets for a neighbour whose address it does not know yet, and
+// loses others by itself. So first a datagram to a port that is closed, which is told at once.
+bool make_neighbour_known(const Address& server) {
+  const int socket = ::socket(server.family, SOCK_DGRAM, 0);
+  Address closed = server;
+  auto* port = &reinterpret_cast<sockaddr_in*>(&closed.storage)->sin_port;  // sockaddr_in6's too
+  *port = htons(kPort + 1);
+  if (::connect(socket, reinterpret_cast<const sockaddr*>(&closed.storage), closed.size) != 0 ||
+      ::send(socket, "?", 1, 0) != 1)
+    return false;
+  pollfd refused{socket, POLLIN, 0};
+  const bool is_refused = ::poll(&refused, 1, 3000) == 1;
+  ::close(socket);
+  return is_refused;
+}
+
 int send_datagrams(const Address& server) {
+  if (!make_neighbour_known(server)) return 4;
   std::vector<int> sockets;
   for (int i = 0; i < kFlows; ++i) {
     sockets.push_back(::socket(server.family, SOCK_DGRAM, 0));
