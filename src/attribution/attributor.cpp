@@ -111,17 +111,12 @@ Attributor::Attributor(const View& view, std::function<void()> begin_lookup)
       fragmented_(kMostFragmented) {}
 
 Owner Attributor::attribute(const Packet& packet) {
+  if (!packet.is_ip()) return unknown_owner("not an IP packet: no socket can be looked up");
   begin_lookup_();
   Budget budget(kStepsPerPacket);
   raw_senders_.begin_lookup(budget);
-  switch (packet.kind) {
-    case packet::Kind::ip:
-      return attribute_whole(packet, budget);
-    case packet::Kind::fragment:
-      return attribute_fragment(packet, budget);
-    default:
-      return unknown_owner("not an IP packet: no socket can be looked up");
-  }
+  return packet.kind == packet::Kind::fragment ? attribute_fragment(packet, budget)
+                                               : attribute_whole(packet, budget);
 }
 
 // The ports are in a datagram's first fragment; the others are known by what they have in common.

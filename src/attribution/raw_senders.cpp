@@ -44,7 +44,8 @@ RawSenders::Seen& RawSenders::see(VirtAddr net, Budget& budget) {
 
 Result<std::vector<RawSenders::Sender>> RawSenders::in(VirtAddr net, Budget& budget) {
   Seen& seen = see(net, budget);
-  XF_TRY(sockets, seen.open);
+  if (!seen.open) return fail(seen.open.error());
+  const std::vector<SocketTuple>& sockets = *seen.open;
   if (sockets.empty() && seen.senders.empty()) {  // nearly always
     seen.sockets.clear();
     return std::vector<Sender>();

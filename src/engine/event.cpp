@@ -37,16 +37,13 @@ nlohmann::ordered_json flow_json(const packet::Packet& packet) {
   const packet::Flow& flow = packet.flow;
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
   if (flow.vlan != 0) json["vlan"] = {flow.vlan};
-  if (packet.kind != packet::Kind::ip && packet.kind != packet::Kind::fragment) return json;
-  const bool has_ports =
-      packet.kind == packet::Kind::ip &&
-      (flow.protocol == packet::protocol::tcp || flow.protocol == packet::protocol::udp);
+  if (!packet.is_ip()) return json;
   const bool is_icmp =
       flow.protocol == packet::protocol::icmp || flow.protocol == packet::protocol::icmpv6;
   json["src_ip"] = packet::to_string(flow.src);
-  if (has_ports) json["src_port"] = flow.src_port;
+  if (packet.has_ports()) json["src_port"] = flow.src_port;
   json["dest_ip"] = packet::to_string(flow.dst);
-  if (has_ports) json["dest_port"] = flow.dst_port;
+  if (packet.has_ports()) json["dest_port"] = flow.dst_port;
   json["proto"] = eve_protocol(flow.protocol);
   if (is_icmp && packet.kind == packet::Kind::ip) {
     json["icmp_type"] = packet.icmp_type;

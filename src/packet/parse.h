@@ -39,6 +39,12 @@ struct Packet {
   std::uint32_t ip_id = 0;
   // Of a datagram's first fragment: the flow with its ports, which the later ones lack.
   std::optional<Flow> first_fragment_of;
+
+  bool is_ip() const { return kind == Kind::ip || kind == Kind::fragment; }
+  // Fragments and ICMP have none.
+  bool has_ports() const {
+    return kind == Kind::ip && (flow.protocol == protocol::tcp || flow.protocol == protocol::udp);
+  }
 };
 
 Packet parse_frame(std::span<const std::byte> frame);

@@ -12,19 +12,8 @@ using model::Process;
 using Number = std::optional<std::uint32_t>;
 using Text = std::optional<std::string_view>;
 
-bool is_ip(const Subject& subject) {
-  return subject.packet.kind == packet::Kind::ip || subject.packet.kind == packet::Kind::fragment;
-}
-
-// `not dport 25` is about packets that have a port: fragments and ICMP have none.
-bool has_ports(const Subject& subject) {
-  return subject.packet.kind == packet::Kind::ip &&
-         (subject.packet.flow.protocol == packet::protocol::tcp ||
-          subject.packet.flow.protocol == packet::protocol::udp);
-}
-
 Number protocol_of(const Subject& subject) {
-  return is_ip(subject) ? Number(subject.packet.flow.protocol) : std::nullopt;
+  return subject.packet.is_ip() ? Number(subject.packet.flow.protocol) : std::nullopt;
 }
 
 Text of(const std::string& text) {
@@ -70,14 +59,14 @@ const std::array kFields = {
           .kind = ValueKind::prefix,
           .expected = kAddress,
           .address_of_packet = [](const Subject& subject) -> const packet::IpAddress* {
-            return is_ip(subject) ? &subject.packet.flow.src : nullptr;
+            return subject.packet.is_ip() ? &subject.packet.flow.src : nullptr;
           }},
     Field{.word = "dst",
           .side = Side::packet,
           .kind = ValueKind::prefix,
           .expected = kAddress,
           .address_of_packet = [](const Subject& subject) -> const packet::IpAddress* {
-            return is_ip(subject) ? &subject.packet.flow.dst : nullptr;
+            return subject.packet.is_ip() ? &subject.packet.flow.dst : nullptr;
           }},
     Field{.word = "sport",
           .side = Side::packet,
@@ -86,7 +75,8 @@ const std::array kFields = {
           .largest = 65535,
           .number_of_packet =
               [](const Subject& subject) {
-                return has_ports(subject) ? Number(subject.packet.flow.src_port) : std::nullopt;
+                return subject.packet.has_ports() ? Number(subject.packet.flow.src_port)
+                                                  : std::nullopt;
               }},
     Field{.word = "dport",
           .side = Side::packet,
@@ -95,7 +85,8 @@ const std::array kFields = {
           .largest = 65535,
           .number_of_packet =
               [](const Subject& subject) {
-                return has_ports(subject) ? Number(subject.packet.flow.dst_port) : std::nullopt;
+                return subject.packet.has_ports() ? Number(subject.packet.flow.dst_port)
+                                                  : std::nullopt;
               }},
     Field{.word = "flags",
           .side = Side::packet,
@@ -103,7 +94,8 @@ const std::array kFields = {
           .expected = "TCP flags such as syn, syn+ack, or syn/syn+ack (of these two, only syn)",
           .number_of_packet =
               [](const Subject& subject) {
-                return has_ports(subject) && subject.packet.flow.protocol == packet::protocol::tcp
+                return subject.packet.has_ports() &&
+                               subject.packet.flow.protocol == packet::protocol::tcp
                            ? Number(subject.packet.tcp_flags)
                            : std::nullopt;
               }},
@@ -114,7 +106,7 @@ const std::array kFields = {
           .largest = 4094,
           .number_of_packet =
               [](const Subject& subject) {
-                return is_ip(subject) ? Number(subject.packet.flow.vlan) : std::nullopt;
+                return subject.packet.is_ip() ? Number(subject.packet.flow.vlan) : std::nullopt;
               }},
     Field{.word = "iface",
           .side = Side::packet,
@@ -122,7 +114,7 @@ const std::array kFields = {
           .expected = "a netdev of the VM on this host, perhaps with * or ?",
           .text_of_packet =
               [](const Subject& subject) {
-                return is_ip(subject) ? Text(subject.netdev) : std::nullopt;
+                return subject.packet.is_ip() ? Text(subject.netdev) : std::nullopt;
               }},
     Field{.word = "uid",
           .side = Side::process,

@@ -88,12 +88,11 @@ std::vector<Diagnostic> lint(const Policy& policy) {
 }
 
 const Rule* cuts_off(const Policy& policy) {
-  for (const Rule& rule : policy.rules()) {
-    if (rule.is_observed) continue;
-    if (rule.action == model::Action::pass) return nullptr;
-    if (rule.matches.empty()) return &rule;
-  }
-  return policy.by_default().action == model::Action::drop ? &policy.by_default() : nullptr;
+  const bool is_allowed_something = std::any_of(
+      policy.rules().begin(), policy.rules().end(),
+      [](const Rule& rule) { return !rule.is_observed && rule.action == model::Action::pass; });
+  const Rule& rest = policy.by_default();
+  return rest.action == model::Action::drop && !is_allowed_something ? &rest : nullptr;
 }
 
 }  // namespace xfilter::policy

@@ -15,8 +15,8 @@ inline constexpr std::size_t kMostCompared = 2'000;
 // Warnings, in the order of the search.
 std::vector<Diagnostic> lint(const Policy& policy);
 
-// The rule, or the default, that stops everything that no rule before it stopped, if nothing the VM
-// sends can pass. None when something can.
+// The default, when it drops and no rule allows anything: then nothing that the VM sends can pass.
+// None otherwise.
 const Rule* cuts_off(const Policy& policy);
 
 }  // namespace xfilter::policy

@@ -371,7 +371,7 @@ class Parser {
   bool parse_values(const Field& field, Match& match) {
     if (!has_more()) {
       report(behind_last(), fmt::format("{} needs {}", field.word, field.expected),
-             hint_for(field, ""));
+             example_of(field));
       return false;
     }
     if (!is_next("{")) return parse_value(field, tokens_[next_++], match);
@@ -506,14 +506,16 @@ class Parser {
   }
 
   static std::string hint_for(const Field& field, std::string_view value) {
-    if (!value.empty() && field.word == "uid")
-      return fmt::format("for a name write: user {}", value);
-    if (!value.empty() && field.word == "gid")
-      return fmt::format("for a name write: group {}", value);
-    if (!value.empty() && field.word == "exe")
+    if (field.word == "uid") return fmt::format("for a name write: user {}", value);
+    if (field.word == "gid") return fmt::format("for a name write: group {}", value);
+    if (field.word == "exe")
       return number_of<std::uint64_t>(value)
                  ? fmt::format("to match a port write: dport {}", value)
                  : fmt::format("to match a task's name write: comm {}", value);
+    return example_of(field);
+  }
+
+  static std::string example_of(const Field& field) {
     switch (field.kind) {
       case ValueKind::none:
         break;

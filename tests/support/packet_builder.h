@@ -163,11 +163,13 @@ struct Udp {
 struct Icmp {
   bool is_v6 = false;
   unsigned type = 8;
+  unsigned code = 0;
   unsigned identifier = 0;
   void add_to(Frame& frame) const {
     frame.announce(0, is_v6 ? 58 : 1);
     frame.u8(type);
-    frame.pad(3);
+    frame.u8(code);
+    frame.pad(2);
     frame.u16(identifier);
     frame.u16(1);
   }

@@ -33,7 +33,8 @@ class SockCommon {
 
 Result<SocketTuple> read_packet_socket(const View& view, VirtAddr at) {
   const auto& layout = view.layout();
-  XF_TRY(family, view.read<std::uint16_t>(at, layout.sk_family));
+  XF_TRY(common, SockCommon::read(view, at));
+  const auto family = common.member<std::uint16_t>(layout.sk_family);
   if (family != kAfPacket)
     return fail(Errc::guest_data_invalid, "sock {}: family {}, expected AF_PACKET", at, family);
   SocketTuple tuple;
@@ -41,8 +42,7 @@ Result<SocketTuple> read_packet_socket(const View& view, VirtAddr at) {
   tuple.at = at;
   XF_TRY(ether_type, view.read<std::uint16_t>(at, layout.packet_sock_num));
   tuple.local_port = __builtin_bswap16(ether_type);
-  XF_TRY(net, view.read_pointer(at, layout.sk_net));
-  tuple.net = net;
+  tuple.net = VirtAddr{common.member<std::uint64_t>(layout.sk_net)};
   return tuple;
 }
 

@@ -7,7 +7,6 @@
 // is known to be wanted. Threads: one. Cost: no allocation after construction; a hit is a memcpy.
 #pragma once
 
-#include <array>
 #include <vector>
 
 #include "guest/address.h"
@@ -18,7 +17,8 @@ namespace xfilter::guest::memory {
 class PageCache final : public Ram {
  public:
   // `inner` is borrowed and must outlive this.
-  explicit PageCache(const Ram& inner) : inner_(inner), slots_(kSlots) {}
+  explicit PageCache(const Ram& inner)
+      : inner_(inner), slots_(kSlots), bytes_(kSlots * kPageSize) {}
 
   std::uint64_t size() const override { return inner_.size(); }
   Result<void> read(std::uint64_t offset, std::span<std::byte> into) const override;
@@ -40,22 +40,23 @@ class PageCache final : public Ram {
   struct Slot {
     std::uint64_t page = 0;
     std::uint64_t lookup = 0;  // 0: never filled
-    std::array<std::byte, kPageSize> bytes;
   };
-
-  static constexpr std::uint64_t kMostAtOnce = 4;  // pages; a choice: the largest struct has three
 
   bool is_known(std::uint64_t page) const {
     const Slot& slot = slots_[page % kSlots];
     return slot.lookup == lookup_ && slot.page == page;
   }
+  std::byte* bytes_of(std::uint64_t page) const {
+    return bytes_.data() + page % kSlots * kPageSize;
+  }
   Result<void> fetch(std::uint64_t first, std::uint64_t pages) const;
+  Result<void> fetch_up_to(std::uint64_t first, std::uint64_t last) const;
 
   const Ram& inner_;
   mutable std::uint64_t lookup_ = 1;
   mutable std::uint64_t misses_ = 0;
   mutable std::vector<Slot> slots_;
-  mutable std::array<std::byte, kMostAtOnce * kPageSize> fetched_;
+  mutable std::vector<std::byte> bytes_;  // of the slots: neighbouring pages lie side by side
 };
 
 }  // namespace xfilter::guest::memory

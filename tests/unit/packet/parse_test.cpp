@@ -89,6 +89,16 @@ TEST(ParseFrame, an_icmp_echo_has_its_identifier_in_the_flow_and_an_icmp_error_h
             5);
 }
 
+TEST(ParseFrame, an_icmp_packet_has_its_type_and_code) {
+  for (const bool is_v6 : {false, true}) {
+    const Icmp icmp{.is_v6 = is_v6, .type = 3, .code = 13};
+    const Packet packet =
+        parse_frame(is_v6 ? Ethernet{} / Ipv6{} / icmp : Ethernet{} / Ipv4{} / icmp);
+    EXPECT_EQ(packet.icmp_type, 3);
+    EXPECT_EQ(packet.icmp_code, 13);
+  }
+}
+
 TEST(ParseFrame, arp_is_not_ip) {
   EXPECT_EQ(parse_frame(Ethernet{.type = 0x0806} / Udp{}).kind, Kind::other);
 }
