@@ -123,16 +123,17 @@ const char* to_string(Outcome outcome) {
   return "?";
 }
 
-std::vector<Step> explain(const Policy& policy, const Subject& asked, std::chrono::seconds age) {
+std::vector<Step> explain(const Policy& policy, const Subject& asked, std::chrono::seconds now) {
   const model::Owner owner = policy.owner_that_counts(asked.owner);
   const Subject subject{asked.packet, owner, asked.netdev};
   std::vector<Step> steps;
   for (const Rule& rule : policy.rules()) {
     Step& step = steps.emplace_back();
     step.rule = &rule;
-    if (rule.has_expired(age)) {
+    if (rule.has_expired(now)) {
       step.outcome = Outcome::expired;
-      step.found = fmt::format("it expired {} s ago", (age - *rule.expires_after).count());
+      step.found =
+          fmt::format("it expired {} s ago", (now - rule.loaded_at - *rule.expires_after).count());
     } else if (!fits(rule, subject)) {
       find_miss(rule, subject, step);
     } else if (rule.is_observed) {

@@ -22,6 +22,6 @@ struct Step {
 
 // In the order of the search; the last step decides.
 std::vector<Step> explain(const Policy& policy, const Subject& subject,
-                          std::chrono::seconds age = {});
+                          std::chrono::seconds now = {});
 
 }  // namespace xfilter::policy

@@ -108,12 +108,14 @@ class Parser {
  public:
   explicit Parser(const Surroundings& surroundings) : surroundings_(surroundings) {}
 
-  tl::expected<Policy, std::vector<Diagnostic>> run(std::string_view text,
-                                                    const std::string& file) {
+  tl::expected<Policy::Parts, Diagnostics> run(std::string_view text, const std::string& file) {
     parse_file(text, file);
+    const auto of_files = static_cast<std::ptrdiff_t>(rules_.size());
+    for (const AddedRule& added : surroundings_.added) parse_added(added);
     if (!diagnostics_.empty()) return tl::make_unexpected(std::move(diagnostics_));
+    std::rotate(rules_.begin(), rules_.begin() + of_files, rules_.end());
     if (!default_) default_ = Policy::built_in_default(file);
-    return Policy({std::move(rules_), std::move(*default_), ambiguous_as_});
+    return Policy::Parts{std::move(rules_), std::move(*default_), ambiguous_as_};
   }
 
  private:
@@ -167,6 +169,23 @@ class Parser {
       if (!tokens_.empty()) parse_line();
     }
     open_.pop_back();
+  }
+
+  void parse_added(const AddedRule& added) {
+    file_ = kAddedPlace;
+    line_ = added.id;
+    source_ = added.text;
+    tokens_ = tokens_of(source_);
+    next_ = 0;
+    constexpr const char* kHint = "for example: drop tcp dport 25 uid 33";
+    if (tokens_.empty()) return report({" ", 1}, "expected a rule", kHint);
+    if (source_.find('\n') != std::string_view::npos)
+      return report({" ", 1}, "expected one rule, found several lines", "add them one by one");
+    const std::string_view first = tokens_.front().text;
+    if (first == "default" || first == "set" || first == "include" || first == "ambiguous")
+      return report(tokens_.front(), fmt::format("{} stands in a rule file alone", first),
+                    "change the file and reload it");
+    parse_line();
   }
 
   void parse_line() {
@@ -582,9 +601,16 @@ class Parser {
 
 }  // namespace
 
-tl::expected<Policy, std::vector<Diagnostic>> parse(std::string_view text, const std::string& file,
-                                                    const Surroundings& surroundings) {
+tl::expected<Policy::Parts, Diagnostics> parse_parts(std::string_view text, const std::string& file,
+                                                     const Surroundings& surroundings) {
   return Parser(surroundings).run(text, file);
+}
+
+tl::expected<Policy, Diagnostics> parse(std::string_view text, const std::string& file,
+                                        const Surroundings& surroundings) {
+  return parse_parts(text, file, surroundings).map([](Policy::Parts parts) {
+    return Policy(std::move(parts));
+  });
 }
 
 }  // namespace xfilter::policy

@@ -15,8 +15,8 @@ std::vector<Rule> in_order(std::vector<Rule> rules) {
 }
 
 // Whether the search ends at `rule`; an observed rule is noted, and it goes on.
-bool decides(const Rule& rule, const Subject& subject, std::chrono::seconds age, Verdict& verdict) {
-  if (rule.has_expired(age) || !fits(rule, subject)) return false;
+bool decides(const Rule& rule, const Subject& subject, std::chrono::seconds now, Verdict& verdict) {
+  if (rule.has_expired(now) || !fits(rule, subject)) return false;
   if (rule.is_observed) {
     verdict.observed.push_back(&rule);
     return false;
@@ -60,21 +60,21 @@ Verdict Policy::with_owner_that_counts(const Subject& asked, Search search) cons
   return search(Subject{asked.packet, owner, asked.netdev});
 }
 
-Verdict Policy::decide(const Subject& asked, std::chrono::seconds age) const {
+Verdict Policy::decide(const Subject& asked, std::chrono::seconds now) const {
   return with_owner_that_counts(asked, [&](const Subject& subject) {
     Verdict verdict{by_default_.action, &by_default_, {}};
     Index::Candidates candidates(index_, subject);
     while (const auto at = candidates.next())
-      if (decides(rules_[*at], subject, age, verdict)) break;
+      if (decides(rules_[*at], subject, now, verdict)) break;
     return verdict;
   });
 }
 
-Verdict Policy::decide_by_trying_all(const Subject& asked, std::chrono::seconds age) const {
+Verdict Policy::decide_by_trying_all(const Subject& asked, std::chrono::seconds now) const {
   return with_owner_that_counts(asked, [&](const Subject& subject) {
     Verdict verdict{by_default_.action, &by_default_, {}};
     for (const Rule& rule : rules_)
-      if (decides(rule, subject, age, verdict)) break;
+      if (decides(rule, subject, now, verdict)) break;
     return verdict;
   });
 }

@@ -36,11 +36,10 @@ class Policy {
   explicit Policy(Parts parts);
   Policy() : Policy(Parts{{}, built_in_default("built-in"), AmbiguousAs::holders}) {}
 
-  // `age` is how long ago the rules were loaded: those that expire do so by it. Clocks that jump
-  // do not matter.
-  Verdict decide(const Subject& subject, std::chrono::seconds age = {}) const;
+  // `now` is by the clock of Rule::loaded_at: rules that expire do so by it.
+  Verdict decide(const Subject& subject, std::chrono::seconds now = {}) const;
   // The same by trying every rule: the oracle of tests.
-  Verdict decide_by_trying_all(const Subject& subject, std::chrono::seconds age = {}) const;
+  Verdict decide_by_trying_all(const Subject& subject, std::chrono::seconds now = {}) const;
 
   // `owner`, or nobody when it is ambiguous and the policy wants it so.
   model::Owner owner_that_counts(const model::Owner& owner) const;

@@ -64,14 +64,15 @@ struct Rule {
   bool is_observed = false;  // counts what it would do, and the search goes on
   bool is_logged = false;
   std::vector<Match> matches;
-  std::optional<std::chrono::seconds> expires_after;  // since it was first loaded
+  std::optional<std::chrono::seconds> expires_after;  // since `loaded_at`
+  std::chrono::seconds loaded_at{0};  // when it was first loaded, by a clock that does not jump
   model::RulePlace place;
 
   // Whether the packet alone decides if it fits.
   bool is_of_packets_alone() const;
-  // `age` is how long ago it was loaded.
-  bool has_expired(std::chrono::seconds age) const {
-    return expires_after && age >= *expires_after;
+  // `now` is by the clock of `loaded_at`.
+  bool has_expired(std::chrono::seconds now) const {
+    return expires_after && now - loaded_at >= *expires_after;
   }
 };
 // FILE:LINE; "built in" for a default that no file names.
