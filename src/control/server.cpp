@@ -21,6 +21,18 @@ std::string line_of(const ordered_json& answer) {
   return answer.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + "\n";
 }
 
+// Nothing of a request is nested deeply: what is, is no request. Discarded when it is none.
+json parse_flat(const std::string& line) {
+  constexpr int kDeepest = 16;
+  bool is_deep = false;
+  const auto watch = [&](int depth, json::parse_event_t, json&) {
+    is_deep |= depth > kDeepest;
+    return !is_deep;
+  };
+  auto parsed = json::parse(line, watch, false);
+  return is_deep ? json(json::value_t::discarded) : parsed;
+}
+
 ordered_json refusal(const std::string& why) {
   return {{"ok", false}, {"error", why}};
 }
@@ -138,7 +150,7 @@ void Server::take_requests(Client& client) {
     const std::string line = client.received.substr(0, end);
     client.received.erase(0, end + 1);
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    auto body = json::parse(line, nullptr, false);
+    auto body = parse_flat(line);
     client.is_waiting = true;
     if (body.is_object())
       handler_({client.id, client.role, client.who, std::move(body)});

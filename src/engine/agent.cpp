@@ -14,8 +14,8 @@
 #include <cstring>
 #include <thread>
 
+#include "engine/commands.h"
 #include "engine/confinement.h"
-#include "engine/packet_path.h"
 
 namespace xfilter::engine {
 namespace {
@@ -23,7 +23,8 @@ namespace {
 using datapath::AgentHandles;
 using datapath::PuntQueue;
 
-constexpr int kIdleMilliseconds = 250;  // between looks at a guest that sends nothing
+constexpr int kIdleMilliseconds = 250;             // between looks at a guest that sends nothing
+constexpr std::chrono::seconds kSaveInterval{10};  // of what rules did: as much a crash forgets
 constexpr int kMostDrainTurns = 1000;  // when the opener is gone: more than the punt queue can hold
 
 // Closes every descriptor but those in `keep` and the standard ones.
@@ -41,69 +42,118 @@ void close_all_but(std::vector<int> keep) {
 
 class Agent {
  public:
-  Agent(Fd control, guest::memory::VmmMemory vmm, const policy::Policy& policy,
-        CommandLines command_lines)
-      : control_(std::move(control)),
-        guest_(Guest::of_vmm(std::move(vmm))),
-        path_(
-            *guest_, policy, command_lines,
-            [this](std::string line) { tell(MessageType::event, line); },
-            [this](std::string text) { tell(MessageType::note, text); }) {}
+  Agent(Fd link, Fd listening, guest::memory::VmmMemory vmm, const AgentOptions& options)
+      : options_(options),
+        link_(std::move(link)),
+        eyes_(
+            Guest::of_vmm(std::move(vmm)), [this] { path_.begin_generation(); },
+            [this](std::string text) { link_.tell(MessageType::note, text); }),
+        path_([this](const packet::Packet& packet) { return eyes_.owner_of(packet); },
+              options.command_lines, [this](const std::string& line) { tell_event(line); }),
+        server_(std::move(listening), options.groups,
+                [this](control::Request request) { commands_->handle(std::move(request)); }) {}
 
-  bool find_guest(std::chrono::seconds wait) {
-    const auto give_up = std::chrono::steady_clock::now() + wait;
+  Result<void> find_guest() {
+    const auto give_up = std::chrono::steady_clock::now() + options_.wait_for_guest;
     while (true) {
-      auto found = guest_->find();
-      if (found) break;
+      auto found = eyes_.find();
+      if (found) return {};
       const bool is_hopeless = found.error().code != Errc::guest_kernel_not_found;
-      if (is_hopeless || std::chrono::steady_clock::now() >= give_up || !opener_lives()) {
-        const std::string waited =
-            wait.count() > 0 ? fmt::format(" (waited {} s)", wait.count()) : "";
-        send_message(control_, MessageType::failed, found.error().message + waited, Sending::waits);
-        return false;
+      if (is_hopeless || std::chrono::steady_clock::now() >= give_up || !link_.lives()) {
+        const auto waited = options_.wait_for_guest.count();
+        return fail(found.error().code, "{}{}", found.error().message,
+                    waited > 0 ? fmt::format(" (waited {} s)", waited) : "");
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
-    path_.watch_guest();
-    return send_message(control_, MessageType::ready, guest_->view().profile().banner,
-                        Sending::waits);
+  }
+
+  // Puts in force what the store has and what the command line wants beside it.
+  Result<void> begin(Stored stored) {
+    Rulebook::UseTable uses;
+    for (store::Use& use : stored.uses) {
+      const std::string name = use.rule;
+      uses.emplace(name, std::move(use));
+    }
+    XF_TRY(book, Rulebook::of(stored.version, uses, rule_clock()));
+    if (!options_.sources && book.sources().files.empty())
+      return fail(Errc::input_invalid, "there are no rules of an earlier run: give --rules FILE");
+    Rulebook wanted = book;
+    if (options_.sources) {
+      XF_TRY(with_files, wanted.with_sources(*options_.sources, uses, rule_clock()));
+      wanted = std::move(with_files);
+    }
+    if (options_.mode) {
+      XF_TRY(with_mode, wanted.with_mode(*options_.mode, uses, rule_clock()));
+      wanted = std::move(with_mode);
+    }
+    commands_ = std::make_unique<Commands>(options_.vm, std::move(book), std::move(uses), path_,
+                                           eyes_, link_, options_.command_lines);
+    commands_->answer_through(server_);
+    Result<void> begun;
+    commands_->adopt(std::move(wanted), "attach", [&](const auto& done) {
+      if (!done) begun = fail(done.error());
+    });
+    while (commands_->is_changing()) {
+      std::optional<Message> message;
+      if (!link_.receive(message)) return fail(Errc::host_refused, "the opener is gone");
+    }
+    return begun;
+  }
+
+  void say_failed(const Error& error) { link_.send_and_wait(MessageType::failed, error.message); }
+  void say_ready() {
+    link_.send_and_wait(
+        MessageType::ready,
+        fmt::format("{} rules, mode {}", path_.policy().rules().size(), to_string(path_.mode())));
   }
 
   void serve() {
+    auto saved = std::chrono::steady_clock::now();
     while (true) {
-      std::vector<pollfd> polled = {{control_.number(), POLLIN, 0}};
+      std::vector<pollfd> polled = {
+          {link_.descriptor(), static_cast<short>(POLLIN | (link_.has_unsent() ? POLLOUT : 0)), 0}};
       bool is_unsettled = false;
       for (PuntQueue& queue : path_.queues()) {
         polled.push_back({queue.descriptor(), POLLIN, 0});
         is_unsettled |= queue.has_unsettled();
       }
+      server_.add_to(polled);
       const int timeout =
           is_unsettled ? static_cast<int>(datapath::kSettleTime.count()) : kIdleMilliseconds;
       const int ready = ::poll(polled.data(), polled.size(), timeout);
       if (ready < 0 && errno != EINTR) return;
-      path_.observe_guest();
+      const auto now = std::chrono::steady_clock::now();
+      eyes_.observe_processes();
+      server_.serve(now);
+      if (now - saved > kSaveInterval) {
+        commands_->save_uses();
+        saved = now;
+      }
       if (ready == 0) {
         for (PuntQueue& queue : path_.queues()) queue.settle();
-        if (!is_unsettled) path_.watch_guest();
+        if (!is_unsettled) eyes_.watch();
         continue;
       }
       for (std::size_t i = 0; i < path_.queues().size() && i + 1 < polled.size(); ++i)
         if (polled[i + 1].revents != 0) path_.serve(path_.queues()[i]);
-      if (polled[0].revents != 0 && !take_message()) return drain();
+      link_.send_some();
+      if ((polled[0].revents & ~POLLOUT) != 0 && !take_message()) return drain();
     }
   }
 
  private:
-  bool opener_lives() const {
-    pollfd control{control_.number(), POLLIN, 0};
-    return ::poll(&control, 1, 0) == 0;
+  void tell_event(const std::string& line) {
+    link_.tell(MessageType::event, line);
+    server_.publish(line);
   }
 
-  // The opener sends netdevs, and nothing when it is gone.
+  // The opener sends netdevs and answers, and nothing when it is gone.
   bool take_message() {
-    auto message = receive_message(control_);
-    if (!message) return false;
-    if (message->type != MessageType::netdev || message->descriptors.size() != AgentHandles::kCount)
+    std::optional<Message> message;
+    if (!link_.receive(message)) return false;
+    if (!message || message->type != MessageType::netdev ||
+        message->descriptors.size() != AgentHandles::kCount)
       return true;
     AgentHandles handles;
     const auto all = handles.all();
@@ -119,29 +169,22 @@ class Agent {
     for (PuntQueue& queue : path_.queues())
       for (int turn = 0; turn < kMostDrainTurns && path_.serve(queue); ++turn) {
       }
+    commands_->save_uses();
   }
 
-  // An event that nobody takes is lost, and said to be when there is room again.
-  void tell(MessageType type, const std::string& text) {
-    if (untold_ > 0 &&
-        send_message(control_, MessageType::note,
-                     fmt::format("{} events were lost: nobody read them fast enough", untold_),
-                     Sending::drops_when_full))
-      untold_ = 0;
-    if (!send_message(control_, type, text, Sending::drops_when_full)) ++untold_;
-  }
-
-  Fd control_;
-  std::unique_ptr<Guest> guest_;
+  const AgentOptions& options_;
+  OpenerLink link_;
+  Eyes eyes_;
   PacketPath path_;
-  std::uint64_t untold_ = 0;  // events and notes lost since the last that was taken
+  control::Server server_;
+  std::unique_ptr<Commands> commands_;
 };
 
 }  // namespace
 
-void run_agent(Fd control, guest::memory::VmmMemory vmm, const policy::Policy& policy,
+void run_agent(Fd link, Fd listening, guest::memory::VmmMemory vmm, Stored stored,
                const AgentOptions& options) {
-  // The opener handles the terminal's signals; it tells us by closing the control socket.
+  // The opener handles the terminal's signals; it tells us by closing the link.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
@@ -149,7 +192,8 @@ void run_agent(Fd control, guest::memory::VmmMemory vmm, const policy::Policy& p
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 
-  std::vector<int> keep = {control.number(), vmm.mem.number(), vmm.pagemap.number()};
+  std::vector<int> keep = {link.number(), listening.number(), vmm.mem.number(),
+                           vmm.pagemap.number()};
   for (const auto& candidate : vmm.candidates)
     if (candidate.file.is_open()) keep.push_back(candidate.file.number());
   close_all_but(std::move(keep));
@@ -160,11 +204,17 @@ void run_agent(Fd control, guest::memory::VmmMemory vmm, const policy::Policy& p
   else
     confined = confine(Confinement::agent);
   if (!confined) {
-    send_message(control, MessageType::failed, confined.error().message, Sending::waits);
+    send_message(link, MessageType::failed, confined.error().message, Sending::waits);
     ::_exit(1);
   }
-  Agent agent(std::move(control), std::move(vmm), policy, options.command_lines);
-  if (!agent.find_guest(options.wait_for_guest)) ::_exit(1);
+  Agent agent(std::move(link), std::move(listening), std::move(vmm), options);
+  auto begun = agent.find_guest();
+  if (begun) begun = agent.begin(std::move(stored));
+  if (!begun) {
+    agent.say_failed(begun.error());
+    ::_exit(1);
+  }
+  agent.say_ready();
   agent.serve();
   ::_exit(0);
 }

@@ -57,8 +57,9 @@ constexpr int kReaderCalls[] = {
 
 // The agent's main loop. ioctl, socket, open and the like are missing on purpose.
 constexpr int kAgentCalls[] = {
-    SCMP_SYS(poll),    SCMP_SYS(ppoll),  SCMP_SYS(recvmsg),
-    SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
+    SCMP_SYS(poll),    SCMP_SYS(ppoll),      SCMP_SYS(recvmsg),
+    SCMP_SYS(sendmsg), SCMP_SYS(sendto),     SCMP_SYS(recvfrom),
+    SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(memfd_create),
 };
 
 // Of bpf(2): elements of maps that we hold, nothing else.

@@ -66,7 +66,11 @@ std::string verdict_event(std::chrono::system_clock::time_point time, const Judg
       {"timestamp", utc(time)}, {"event_type", "verdict"}, {"in_iface", judged.netdev}};
   event.update(flow_json(judged.packet));
   event["guest"] = to_json(judged.owner, command_lines);
-  event["verdict"] = {{"action", model::to_string(judged.verdict.action)}};
+  const char* const action = model::to_string(judged.verdict.action);
+  if (judged.mode == Mode::observe)
+    event["verdict"] = {{"action", model::to_string(model::Action::pass)}, {"would", action}};
+  else
+    event["verdict"] = {{"action", action}};
   event["rule"] = place_json(*judged.verdict.rule);
   for (const policy::Rule* rule : judged.verdict.observed) {
     auto observed = place_json(*rule);

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/mode.h"
 #include "engine/owner_json.h"
 #include "packet/parse.h"
 #include "policy/policy.h"
@@ -17,6 +18,7 @@ struct Judged {
   std::string_view netdev;
   const model::Owner& owner;
   const policy::Verdict& verdict;
+  Mode mode;                       // in observe the packet passes, whatever the verdict
   std::chrono::nanoseconds spent;  // from reading the packet to its verdict
 };
 

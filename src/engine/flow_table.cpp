@@ -9,15 +9,15 @@ const JudgedFlow* FlowTable::find(const packet::Flow& flow) const {
 }
 
 std::optional<packet::Flow> FlowTable::put(JudgedFlow judged) {
-  if (const auto known = by_flow_.find(judged.flow); known != by_flow_.end()) {
+  if (const auto known = by_flow_.find(judged.packet.flow); known != by_flow_.end()) {
     *known->second = std::move(judged);
     by_age_.splice(by_age_.begin(), by_age_, known->second);
     return std::nullopt;
   }
   by_age_.push_front(std::move(judged));
-  by_flow_[by_age_.front().flow] = by_age_.begin();
+  by_flow_[by_age_.front().packet.flow] = by_age_.begin();
   if (by_flow_.size() <= capacity_) return std::nullopt;
-  const packet::Flow oldest = by_age_.back().flow;
+  const packet::Flow oldest = by_age_.back().packet.flow;
   by_flow_.erase(oldest);
   by_age_.pop_back();
   return oldest;

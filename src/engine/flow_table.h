@@ -10,16 +10,19 @@
 #include <optional>
 #include <unordered_map>
 
+#include "model/owner.h"
 #include "model/verdict.h"
-#include "packet/flow.h"
+#include "packet/parse.h"
 
 namespace xfilter::engine {
 
+// A flow, by the last packet of it that was judged: as much as it takes to judge it again.
 struct JudgedFlow {
-  packet::Flow flow;
-  std::size_t owner_digest = 0;  // to see a change
-  model::Action action = model::Action::pass;
-  std::size_t rules_digest = 0;  // likewise: the rule that decided, and those that are observed
+  packet::Packet packet;
+  model::Owner owner;
+  std::string netdev;
+  model::Action action = model::Action::pass;  // what is done with its packets
+  std::size_t rules_digest = 0;  // to see a change: the rule that decided, those only observed
 };
 
 class FlowTable {
@@ -30,6 +33,7 @@ class FlowTable {
   const JudgedFlow* find(const packet::Flow& flow) const;
   // Keeps `judged`; returns the flow that had to go for it.
   std::optional<packet::Flow> put(JudgedFlow judged);
+  const std::list<JudgedFlow>& all() const { return by_age_; }  // judged last comes first
   void clear();
   std::size_t size() const { return by_flow_.size(); }
 

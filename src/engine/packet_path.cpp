@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/packet_path.h"
 
+#include <ctime>
+
 #include "engine/event.h"
 
 namespace xfilter::engine {
@@ -16,11 +18,6 @@ namespace {
 
 constexpr std::size_t kMostFlows = 32'768;  // half of what the kernel's maps hold
 constexpr int kPacketsPerTurn = 64;         // then the other queues and the guest get their turn
-
-// How old the proof may be that the guest's kernel is the one we know. A reboot takes longer.
-constexpr std::chrono::nanoseconds kCheckInterval = 20ms;
-// How often to look for a kernel that is not there (yet): each look costs tens of milliseconds.
-constexpr std::chrono::nanoseconds kSearchInterval = 250ms;
 
 // How long the kernel may act on a verdict without asking again. A connection's owner changes when
 // the socket is passed on; a datagram's when the port is bound anew, of which no packet tells.
@@ -65,14 +62,33 @@ std::size_t digest_of(const Verdict& verdict) {
 
 }  // namespace
 
-PacketPath::PacketPath(Guest& guest, const policy::Policy& policy, CommandLines command_lines,
-                       Line on_event, Line on_note)
-    : guest_(guest),
-      policy_(policy),
+std::chrono::seconds rule_clock() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::seconds(now.tv_sec);
+}
+
+PacketPath::PacketPath(OwnerOf owner_of, CommandLines command_lines, Line on_event)
+    : owner_of_(std::move(owner_of)),
       command_lines_(command_lines),
       on_event_(std::move(on_event)),
-      on_note_(std::move(on_note)),
       flows_(kMostFlows) {}
+
+PacketPath::JudgedAgain PacketPath::put_in_force(std::shared_ptr<const policy::Policy> policy,
+                                                 Mode mode) {
+  policy_ = std::move(policy);
+  mode_ = mode;
+  hits_.assign(policy_->rules().size() + 1, 0);
+  JudgedAgain again;
+  for (const JudgedFlow& flow : flows_.all()) {
+    ++again.flows;
+    const Verdict verdict = policy_->decide({flow.packet, flow.owner, flow.netdev}, rule_clock());
+    if (done_of(verdict) == flow.action) continue;
+    ++again.changed;
+    for (PuntQueue& queue : queues_) queue.forget(flow.packet.flow);
+  }
+  return again;
+}
 
 bool PacketPath::serve(PuntQueue& queue) {
   for (int i = 0; i < kPacketsPerTurn; ++i) {
@@ -87,85 +103,74 @@ bool PacketPath::serve(PuntQueue& queue) {
 void PacketPath::handle(PuntQueue& queue, const PuntQueue::HeldPacket& held) {
   const auto began = std::chrono::steady_clock::now();
 
-  // 0. Is what we know of the guest still true? It may have rebooted.
-  if (began - checked_ > (guest_.is_found() ? kCheckInterval : kSearchInterval)) watch_guest();
-
   // 1. What is it?
   const Packet packet = packet::parse_frame(held.frame);
-  const JudgedFlow* known = flows_.find(packet.flow);
 
   // 2. Who sent it? The sender waits for nothing: its packet is here, its kernel runs on.
-  const Owner owner = find_owner(packet);
+  Owner owner = owner_of_(packet);
 
-  // 3. What do the rules say?
-  const auto age = std::chrono::duration_cast<std::chrono::seconds>(began - loaded_);
-  const Verdict verdict = policy_.decide({packet, owner, queue.netdev()}, age);
+  // 3. What do the rules say, and is it done?
+  const Verdict verdict = policy_->decide({packet, owner, queue.netdev()}, rule_clock());
+  const Action action = done_of(verdict);
+  count(verdict, action);
 
   // 4. Tell, if it is news.
+  const JudgedFlow* known = flows_.find(packet.flow);
   const std::size_t rules_digest = digest_of(verdict);
   const bool is_news = known == nullptr || is_new_connection(packet) || verdict.rule->is_logged ||
-                       known->action != verdict.action || known->rules_digest != rules_digest ||
-                       (owner.is_attributed() && known->owner_digest != digest_of(owner));
+                       known->action != action || known->rules_digest != rules_digest ||
+                       (owner.is_attributed() && digest_of(known->owner) != digest_of(owner));
   if (is_news)
     on_event_(verdict_event(
         std::chrono::system_clock::now(),
-        {packet, queue.netdev(), owner, verdict, std::chrono::steady_clock::now() - began},
+        {packet, queue.netdev(), owner, verdict, mode_, std::chrono::steady_clock::now() - began},
         command_lines_));
 
   // 5. Spare the flow's next packets the way. Before the release: what follows must not overtake.
-  remember(queue, packet, owner, verdict, rules_digest);
+  remember(queue, packet, std::move(owner), action, rules_digest);
 
   // 6. Let it go on, or end it here.
-  if (verdict.action == Action::pass)
+  if (action == Action::pass)
     queue.release(held);
   else
     queue.discard(held);
 }
 
-Owner PacketPath::find_owner(const Packet& packet) {
-  if (!attributor_) return model::unknown_owner("the guest's kernel is being looked for");
-  return attributor_->attribute(packet);
+Action PacketPath::done_of(const Verdict& verdict) const {
+  return mode_ == Mode::observe ? Action::pass : verdict.action;
 }
 
-void PacketPath::remember(PuntQueue& queue, const Packet& packet, const Owner& owner,
-                          const Verdict& verdict, std::size_t rules_digest) {
+void PacketPath::count(const Verdict& verdict, Action action) {
+  const auto hit = [&](const policy::Rule* rule) {
+    ++hits_[rule == &policy_->by_default()
+                ? policy_->rules().size()
+                : static_cast<std::size_t>(rule - policy_->rules().data())];
+  };
+  hit(verdict.rule);
+  for (const policy::Rule* rule : verdict.observed) hit(rule);
+  ++(action == Action::pass ? counters_.passed : counters_.dropped);
+  if (action != verdict.action) ++counters_.would_drop;
+}
+
+void PacketPath::remember(PuntQueue& queue, const Packet& packet, Owner owner, Action action,
+                          std::size_t rules_digest) {
   // All fragments between two hosts are one flow, but each datagram has an owner of its own.
   if (packet.kind == packet::Kind::fragment) return;
-  const auto lifetime = lifetime_of(packet, owner);
-  if (verdict.action == Action::pass)
-    queue.pass_from_now_on(packet.flow, lifetime);
-  else
-    queue.drop_from_now_on(packet.flow, lifetime);
-  const auto evicted = flows_.put({packet.flow, digest_of(owner), verdict.action, rules_digest});
+  if (caching_ == Caching::on) {
+    const auto lifetime = lifetime_of(packet, owner);
+    if (action == Action::pass)
+      queue.pass_from_now_on(packet.flow, lifetime);
+    else
+      queue.drop_from_now_on(packet.flow, lifetime);
+  }
+  const auto evicted = flows_.put({packet, std::move(owner), queue.netdev(), action, rules_digest});
   if (!evicted) return;
   for (PuntQueue& any : queues_) any.forget(*evicted);
 }
 
-void PacketPath::observe_guest() {
-  if (attributor_) attributor_->observe_processes();
-}
-
-void PacketPath::watch_guest() {
-  checked_ = std::chrono::steady_clock::now();
-  if (guest_.is_found()) {
-    auto holds = guest_.check();
-    if (!holds) lose_guest(holds.error());
-  }
-  // Also right after it was lost: a machine that was put back to a snapshot runs already.
-  if (!guest_.is_found() && guest_.find())
-    on_note_("the guest's kernel: " + guest_.view().profile().banner);
-  if (guest_.is_found() && !attributor_)
-    attributor_ =
-        std::make_unique<attribution::Attributor>(guest_.view(), [this] { guest_.begin_lookup(); });
-}
-
-// A reboot, most likely. Nothing that was said about the old kernel's processes may count any
-// longer.
-void PacketPath::lose_guest(const Error& error) {
-  attributor_.reset();
+void PacketPath::begin_generation() {
   flows_.clear();
   for (PuntQueue& queue : queues_) queue.begin_generation();
-  on_note_("the guest's kernel is gone, looking for it again: " + error.message);
 }
 
 }  // namespace xfilter::engine

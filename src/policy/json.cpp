@@ -73,6 +73,31 @@ nlohmann::ordered_json to_json(const Rule& rule) {
   return object;
 }
 
+nlohmann::ordered_json to_json(const std::vector<Step>& steps) {
+  auto list = nlohmann::ordered_json::array();
+  for (const Step& step : steps)
+    list.push_back({{"rule", to_json(*step.rule)},
+                    {"outcome", to_string(step.outcome)},
+                    {"missed_on", step.missed_on},
+                    {"found", step.found}});
+  return {{"verdict", model::to_string(steps.back().rule->action)}, {"steps", std::move(list)}};
+}
+
+nlohmann::ordered_json to_json(const Plan& plan) {
+  auto list = nlohmann::ordered_json::array();
+  for (const HeaderClass& one : plan.classes) {
+    std::string headers;
+    for (const Match* match : one.matches)
+      headers += (headers.empty() ? "" : " ") + to_string(*match);
+    list.push_back({{"packets", headers.empty() ? "all" : headers},
+                    {"treatment", to_string(one.treatment)},
+                    {"because", to_json(*one.because)}});
+  }
+  return {{"classes", std::move(list)},
+          {"otherwise", to_string(plan.otherwise)},
+          {"default", to_json(*plan.by_default)}};
+}
+
 Result<std::string> text_of(const json& object) {
   if (!object.is_object() || !object.contains("action") || !object.contains("matches"))
     return fail(Errc::input_invalid, "expected {{\"action\": ..., \"matches\": [...]}}, found {}",

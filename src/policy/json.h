@@ -10,9 +10,16 @@
 #include <nlohmann/json.hpp>
 
 #include "base/result.h"
+#include "policy/explain.h"
+#include "policy/lowering.h"
 #include "policy/rule.h"
 
 namespace xfilter::policy {
+
+// {"verdict", "steps": [{"rule", "outcome", "missed_on", "found"}]}
+nlohmann::ordered_json to_json(const std::vector<Step>& steps);
+// {"classes": [{"packets", "treatment", "because"}], "otherwise", "default"}
+nlohmann::ordered_json to_json(const Plan& plan);
 
 // Also has `section`, `file`, `line` and `text`.
 nlohmann::ordered_json to_json(const Rule& rule);

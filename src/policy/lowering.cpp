@@ -56,6 +56,7 @@ Plan lower(const Policy& policy) {
 
   Plan plan;
   plan.otherwise = treatment_of(policy.by_default().action);
+  plan.by_default = &policy.by_default();
   std::set<std::string> seen;
   for (std::size_t i = 0; i < counting.size(); ++i) {
     const Rule& rule = *counting[i];

@@ -26,6 +26,7 @@ struct HeaderClass {
 struct Plan {
   std::vector<HeaderClass> classes;  // the first that fits decides
   Treatment otherwise = Treatment::note;
+  const Rule* by_default = nullptr;  // the policy's
 
   Treatment treatment_of(const Subject& subject) const;
 };

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   xfilter::programs::add_sockets_command(app, exit_code);
   xfilter::programs::add_doctor_command(app, exit_code);
   xfilter::programs::add_image_command(app, exit_code);
+  xfilter::programs::add_control_commands(app, exit_code);
   xfilter::programs::add_rules_command(app, exit_code);
   CLI11_PARSE(app, argc, argv);
   return exit_code;

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "programs/rule_files.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -8,12 +13,48 @@
 #include <optional>
 #include <sstream>
 
-#include "policy/parse.h"
+#include "base/fd.h"
 
 namespace xfilter::programs {
 namespace {
 
-Result<std::string> read_file(const std::string& path) {
+// All files that were read, when somebody wants to know.
+struct Read {
+  engine::RuleSources* sources = nullptr;
+
+  Result<std::string> operator()(const std::string& path) const {
+    XF_TRY(text, read_text_file(path));
+    if (sources != nullptr) {
+      const auto absolute = std::filesystem::absolute(path).string();
+      auto& files = sources->files;
+      if (std::none_of(files.begin(), files.end(),
+                       [&](const engine::SourceFile& file) { return file.path == absolute; }))
+        files.push_back({absolute, text});
+    }
+    return text;
+  }
+};
+
+Result<Parsed> parse_files(const RuleFiles& files, const Read& read) {
+  XF_TRY(text, read(files.rules));
+  std::optional<policy::Names> users, groups;
+  for (const auto& [path, names, source] :
+       {std::tuple(&files.users, &users, &engine::RuleSources::users),
+        {&files.groups, &groups, &engine::RuleSources::groups}}) {
+    if (path->empty()) continue;
+    XF_TRY(names_text, read_text_file(*path));
+    XF_TRY(parsed, policy::Names::parse(names_text, *path));
+    *names = std::move(parsed);
+    if (read.sources != nullptr)
+      read.sources->*source = {std::filesystem::absolute(*path).string(), names_text};
+  }
+  return policy::parse(text, files.rules,
+                       {users ? &*users : nullptr, groups ? &*groups : nullptr, read});
+}
+
+}  // namespace
+
+Result<std::string> read_text_file(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error))
     return fail(Errc::input_invalid, "{}: is a directory; expected a text file", path);
@@ -27,7 +68,32 @@ Result<std::string> read_file(const std::string& path) {
   return text;
 }
 
-}  // namespace
+Result<void> replace_text_file(const std::string& path, const std::string& text) {
+  // Through links, so that the link stays one.
+  std::error_code error;
+  const auto target = std::filesystem::canonical(path, error).string();
+  struct stat status {};
+  if (error || ::stat(target.c_str(), &status) != 0)
+    return fail(Errc::input_invalid, "{}: {}", path, std::strerror(errno));
+  const std::string beside = target + ".xfilter-new";
+  const auto refused = [&](const char* step) {
+    const int why = errno;
+    ::unlink(beside.c_str());
+    return fail(Errc::host_refused, "{}: {}: {}; it is as it was", path, step, std::strerror(why));
+  };
+  Fd file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!file.is_open()) return refused("cannot write beside it");
+  for (std::size_t at = 0; at < text.size();) {
+    const ssize_t wrote = ::write(file.number(), text.data() + at, text.size() - at);
+    if (wrote < 0 && errno != EINTR) return refused("write");
+    if (wrote > 0) at += static_cast<std::size_t>(wrote);
+  }
+  if (::fchown(file.number(), status.st_uid, status.st_gid) != 0) return refused("chown");
+  if (::fchmod(file.number(), status.st_mode & 07777) != 0) return refused("chmod");
+  if (::fsync(file.number()) != 0) return refused("fsync");
+  if (::rename(beside.c_str(), target.c_str()) != 0) return refused("rename");
+  return {};
+}
 
 void add_names_options(CLI::App& command, RuleFiles& files) {
   command.add_option("--users", files.users,
@@ -37,19 +103,10 @@ void add_names_options(CLI::App& command, RuleFiles& files) {
 }
 
 Result<Parsed> parse_files(const RuleFiles& files) {
-  XF_TRY(text, read_file(files.rules));
-  std::optional<policy::Names> users, groups;
-  for (const auto& [path, names] : {std::pair(&files.users, &users), {&files.groups, &groups}}) {
-    if (path->empty()) continue;
-    XF_TRY(names_text, read_file(*path));
-    XF_TRY(parsed, policy::Names::parse(names_text, *path));
-    *names = std::move(parsed);
-  }
-  return policy::parse(text, files.rules,
-                       {users ? &*users : nullptr, groups ? &*groups : nullptr, read_file});
+  return parse_files(files, Read{});
 }
 
-Error errors_in(const RuleFiles& files, const std::vector<policy::Diagnostic>& errors) {
+Error errors_in(const RuleFiles& files, const policy::Diagnostics& errors) {
   return {Errc::input_invalid, fmt::format("{}{}: {} error{}", policy::render(errors), files.rules,
                                            errors.size(), errors.size() == 1 ? "" : "s")};
 }
@@ -58,6 +115,13 @@ Result<policy::Policy> load_policy(const RuleFiles& files) {
   XF_TRY(parsed, parse_files(files));
   if (!parsed) return fail(errors_in(files, parsed.error()));
   return std::move(*parsed);
+}
+
+Result<engine::RuleSources> load_sources(const RuleFiles& files) {
+  engine::RuleSources sources;
+  XF_TRY(parsed, parse_files(files, Read{&sources}));
+  if (!parsed) return fail(errors_in(files, parsed.error()));
+  return sources;
 }
 
 }  // namespace xfilter::programs

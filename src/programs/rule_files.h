@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// programs/rule_files.h: a rule file, with what it includes and refers to, from disk.
+// programs/rule_files.h: a rule file, with what it includes and refers to, from disk and back.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <string>
 
 #include "base/result.h"
+#include "engine/rulebook.h"
 #include "policy/diagnostic.h"
-#include "policy/policy.h"
+#include "policy/parse.h"
 
 namespace xfilter::programs {
 
@@ -21,12 +22,19 @@ struct RuleFiles {
 void add_names_options(CLI::App& command, RuleFiles& files);
 
 // Errors in the rules are a result too; the outer error is about files that cannot be read.
-using Parsed = tl::expected<policy::Policy, std::vector<policy::Diagnostic>>;
+using Parsed = tl::expected<policy::Policy, policy::Diagnostics>;
 Result<Parsed> parse_files(const RuleFiles& files);
 // All of them, rendered, and how many there are.
-Error errors_in(const RuleFiles& files, const std::vector<policy::Diagnostic>& errors);
+Error errors_in(const RuleFiles& files, const policy::Diagnostics& errors);
 
 // The two in one: for who only wants the policy.
 Result<policy::Policy> load_policy(const RuleFiles& files);
+
+// For an agent, which can read no files: all the texts, under absolute paths. Sound ones only.
+Result<engine::RuleSources> load_sources(const RuleFiles& files);
+
+Result<std::string> read_text_file(const std::string& path);
+// In one step: a reader, and a crash, see the old file or the new one. Keeps owner and permissions.
+Result<void> replace_text_file(const std::string& path, const std::string& text);
 
 }  // namespace xfilter::programs

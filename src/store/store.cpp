@@ -176,7 +176,8 @@ Result<Version> Store::entries_of(std::int64_t change) const {
                             "SELECT id, text FROM entries WHERE first <= ?1 AND (last IS NULL OR "
                             "last > ?1) ORDER BY id"));
   statement.with(change);
-  Version version{change, {}};
+  XF_TRY(next, integer_of(database_.get(), "SELECT coalesce(max(id), 0) + 1 FROM entries"));
+  Version version{change, next, {}};
   while (true) {
     XF_TRY(has_row, statement.step());
     if (!has_row) return version;

@@ -57,7 +57,8 @@ struct PastChange {
 
 // The policy as it was after a change.
 struct Version {
-  std::int64_t change = 0;  // 0: before the first
+  std::int64_t change = 0;      // 0: before the first
+  std::int64_t next_entry = 1;  // greater than any entry's id ever was
   std::vector<Entry> entries;
 };
 

@@ -92,7 +92,9 @@ TEST_F(ServerTest, TheNextRequestWaitsForTheAnswerToTheFirst) {
 
 TEST_F(ServerTest, GarbageGetsAnErrorAndTheConnectionStays) {
   auto peer = connect();
-  for (const std::string garbage : {"garbage", "[1]", "{\"do\":", "\xff\xfe", "7", "\"x\""}) {
+  for (const std::string& garbage :
+       std::vector<std::string>{"garbage", "[1]", "{\"do\":", "\xff\xfe", "7", "\"x\"",
+                                std::string(60'000, '['), "{\"do\":" + std::string(30'000, '[')}) {
     peer.send(garbage + "\n");
     EXPECT_THAT(answer(peer), HasSubstr("expected a JSON object on one line")) << garbage;
   }

@@ -26,14 +26,15 @@ class Event : public testing::Test {
   std::string line(CommandLines command_lines = CommandLines::redacted) const {
     const policy::Verdict verdict = policy_.decide({packet_, owner_, "tap0"});
     const auto moment = std::chrono::system_clock::time_point(std::chrono::microseconds(1'500'042));
-    return verdict_event(moment,
-                         {packet_, "tap0", owner_, verdict, std::chrono::nanoseconds(61'329)},
-                         command_lines);
+    return verdict_event(
+        moment, {packet_, "tap0", owner_, verdict, mode_, std::chrono::nanoseconds(61'329)},
+        command_lines);
   }
   nlohmann::json event() const { return nlohmann::json::parse(line()); }
 
   packet::Packet packet_;
   model::Owner owner_;
+  Mode mode_ = Mode::enforce;
   policy::Policy policy_;
 };
 
