@@ -25,17 +25,30 @@ def read_json(*arguments: str):
     return json.loads(done.stdout)
 
 
-class Attached:
-    """with Attached(pid, rules) as filter: xfilter attach, until the end of the block or detach()."""
+def state_in(folder) -> list[str]:
+    """Options of attach that keep what outlives it in a folder of the test's own."""
+    return ["--store", f"{folder}/vm.db", "--socket", f"{folder}/vm.sock"]
 
-    def __init__(self, pid: int, rules: str, *options: str):
-        self.folder = tempfile.TemporaryDirectory(prefix=scratch.prefix("attach"))
-        folder = pathlib.Path(self.folder.name)
-        (folder / "office.rules").write_text(rules)
-        self.events_file = folder / "events.jsonl"
-        self.log_file = folder / "log"
-        self._command = [str(PROGRAM), "attach", "--pid", str(pid), "--rules", str(folder / "office.rules"),
-                         "--events", str(self.events_file), *options]
+
+class Attached:
+    """with Attached(pid, rules) as filter: xfilter attach, until the end of the block or detach().
+
+    Without rules it goes on with what is stored in `folder`."""
+
+    def __init__(self, pid: int, rules: str | None, *options: str, folder=None, store=None):
+        self._own_folder = None if folder else tempfile.TemporaryDirectory(prefix=scratch.prefix("attach"))
+        self.folder = pathlib.Path(folder or self._own_folder.name)
+        self.rules_file = self.folder / "office.rules"
+        self.events_file = self.folder / "events.jsonl"
+        self.log_file = self.folder / "log"
+        self.socket = self.folder / "vm.sock"
+        self.store = store or self.folder / "vm.db"
+        self._command = [str(PROGRAM), "attach", "--pid", str(pid), "--store", str(self.store), "--socket", str(self.socket)]
+        if rules is not None:
+            self.rules_file.write_text(rules)
+            self._command += ["--rules", str(self.rules_file)]
+        self._command += [] if "--events" in options else ["--events", str(self.events_file)]
+        self._command += options
 
     def __enter__(self):
         with open(self.log_file, "wb") as log:
@@ -62,6 +75,13 @@ class Attached:
         text = self.events_file.read_text() if self.events_file.exists() else ""
         return [json.loads(line) for line in text.splitlines()]
 
+    def call(self, *arguments: str) -> subprocess.CompletedProcess:
+        """A subcommand that asks the agent."""
+        return call(*arguments, "--vm", str(self.socket))
+
+    def read(self, *arguments: str):
+        return read_json(*arguments, "--vm", str(self.socket))
+
     def detach(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
@@ -73,4 +93,5 @@ class Attached:
         finally:
             if self.process.poll() is None:
                 self.process.kill()
-            self.folder.cleanup()
+            if self._own_folder:
+                self._own_folder.cleanup()

@@ -57,8 +57,9 @@ Result<Fd> block_signals() {
 
 class Opener {
  public:
-  Opener(AttachOptions options, store::Store store, EventLog events, Fd listening)
+  Opener(AttachOptions options, Fd vmm, store::Store store, EventLog events, Fd listening)
       : options_(std::move(options)),
+        vmm_(std::move(vmm)),
         store_(std::move(store)),
         events_(std::move(events)),
         listening_(std::move(listening)) {}
@@ -69,9 +70,6 @@ class Opener {
   Result<void> run() {
     XF_TRY(signals, block_signals());
     signals_ = std::move(signals);
-    vmm_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, options_.vmm, 0)));
-    if (!vmm_.is_open())
-      return fail(Errc::vmm_not_recognised, "there is no process {}", options_.vmm);
     XF_TRY(netdevs, datapath::find_netdevs(options_.vmm, options_.netdevs));
     XF_CHECK(start_agent());
     auto attached = attach(netdevs);
@@ -328,12 +326,13 @@ class Opener {
   }
 
   AttachOptions options_;
+  Fd vmm_;  // as a pidfd
   store::Store store_;
   EventLog events_;
   std::vector<std::string> unstored_;  // events
   steady_clock::time_point stored_ = steady_clock::now();
   bool is_storing_ = true;
-  Fd listening_, signals_, vmm_, link_;
+  Fd listening_, signals_, link_;
   pid_t agent_ = -1;
   std::string in_force_;  // as the agent says it
   std::vector<Served> attachments_;
@@ -343,10 +342,13 @@ class Opener {
 }  // namespace
 
 Result<void> run_opener(AttachOptions options) {
+  Fd vmm(static_cast<int>(::syscall(SYS_pidfd_open, options.vmm, 0)));
+  if (!vmm.is_open()) return fail(Errc::vmm_not_recognised, "there is no process {}", options.vmm);
   XF_TRY(store, store::Store::open(options.store, options.store_subject, options.limits));
   XF_TRY(events, EventLog::open(options.events));
   XF_TRY(listening, control::listen_at(options.control_socket));
-  return Opener(std::move(options), std::move(store), std::move(events), std::move(listening))
+  return Opener(std::move(options), std::move(vmm), std::move(store), std::move(events),
+                std::move(listening))
       .run();
 }
 

@@ -149,7 +149,7 @@ Result<void> del(const Options& options) {
     }
     if (options.words.size() > 1)
       return fail(Errc::input_invalid, "one rule of a file at a time: lines move when one goes");
-    XF_TRY(answer, rewrite(client, options, file, {}, [&](const std::string& text) {
+    XF_TRY(answer, rewrite(client, options, file, json::object(), [&](const std::string& text) {
              return policy::without_line(text, *number);
            }));
     print_change(answer, options);

@@ -4,11 +4,12 @@
 import os
 import pathlib
 import subprocess
+import tempfile
 import time
 
 import pytest
 
-from lab import process, xfilter
+from lab import process, scratch, xfilter
 from lab.network import Network
 from lab.vm import Guest
 from lab.xfilter import Attached
@@ -22,7 +23,8 @@ def rules(tmp_path):
 
 
 def fails_with(*arguments: str) -> str:
-    done = xfilter.call(*arguments)
+    with tempfile.TemporaryDirectory(prefix=scratch.prefix("bad")) as folder:
+        done = xfilter.call(*arguments, *(xfilter.state_in(folder) if arguments[0] == "attach" else []))
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout == ""
     return done.stderr
@@ -163,5 +165,5 @@ def test_the_agent_has_nothing_left(guest):
         assert net(attached.agent) not in (net("self"), net(attached.process.pid))
         open_files = {os.readlink(f"/proc/{attached.agent}/fd/{fd}") for fd in os.listdir(f"/proc/{attached.agent}/fd")}
         allowed = ("anon_inode:bpf", "/dev/net/tun", "socket:", "/dev/null", "pipe:", f"/proc/{guest.pid}/mem",
-                   f"/proc/{guest.pid}/pagemap", "/memfd", attached.folder.name + "/log")
+                   f"/proc/{guest.pid}/pagemap", "/memfd", str(attached.log_file))
         assert not [name for name in open_files if not name.startswith(allowed)]

@@ -93,11 +93,15 @@ def test_sigterm_stops_and_keeps_drops_in_force(guest, streams):
     assert grows(streams, "mallory") > 50
 
 
-def test_a_second_attach_is_refused_and_the_first_goes_on(guest, streams):
+def test_a_second_attach_is_refused_and_the_first_goes_on(guest, streams, tmp_path):
     with Attached(guest.pid, RULES) as first:
-        second = xfilter.call("attach", "--pid", str(guest.pid), "--rules", str(first.folder.name) + "/office.rules")
+        (tmp_path / "office.rules").write_text(RULES)
+        attach = ["attach", "--pid", str(guest.pid), "--rules", str(tmp_path / "office.rules")]
+        second = xfilter.call(*attach, *xfilter.state_in(tmp_path))
         assert second.returncode == 1
         assert "another xfilter is attached" in second.stderr
+        for_one = xfilter.call(*attach, *xfilter.state_in(first.folder))
+        assert for_one.returncode == 1 and "is in use by another xfilter" in for_one.stderr
         assert grows(streams, "mallory") == 0
 
 
