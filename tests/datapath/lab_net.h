@@ -7,9 +7,14 @@
 // object. No VM: vm0 is a veth, which segments and checksums like a tap with offloads.
 #pragma once
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +22,8 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+
+#include "base/fd.h"
 
 namespace xfilter::datapath {
 
@@ -46,6 +53,10 @@ class LabNet {
   pid_t in_guest(const std::function<int()>& work) const { return inside(guest_, work); }
   pid_t in_server(const std::function<int()>& work) const { return inside(server_, work); }
 
+  // Whole frames, of the namespace's only device.
+  Fd frames_of_guest() const { return packet_socket(guest_); }
+  Fd frames_of_server() const { return packet_socket(server_); }
+
  private:
   static void add(const std::string& netns, const std::string& device, int number) {
     shell("ip netns add " + netns);
@@ -62,6 +73,23 @@ class LabNet {
     const int fd = ::open(("/run/netns/" + netns).c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0 || ::setns(fd, CLONE_NEWNET) != 0) ::_exit(120);
     ::_exit(work());
+  }
+
+  static Fd packet_socket(const std::string& netns) {
+    const Fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    const Fd there(::open(("/run/netns/" + netns).c_str(), O_RDONLY | O_CLOEXEC));
+    if (::setns(there.number(), CLONE_NEWNET) != 0) throw std::runtime_error("setns");
+    Fd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)));
+    sockaddr_ll address{};
+    address.sll_family = AF_PACKET;
+    address.sll_protocol = htons(ETH_P_ALL);
+    address.sll_ifindex = static_cast<int>(::if_nametoindex("eth0"));
+    const bool is_bound =
+        ::bind(socket.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    packet_mreq all{address.sll_ifindex, PACKET_MR_PROMISC, 0, {}};
+    ::setsockopt(socket.number(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof all);
+    if (::setns(here.number(), CLONE_NEWNET) != 0 || !is_bound) throw std::runtime_error("bind");
+    return socket;
   }
 
   std::string guest_, server_;

@@ -3,80 +3,17 @@
 // their messages. The format is described in tests/golden/policy/README.md.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <map>
 #include <set>
-#include <sstream>
 
 #include "policy/explain.h"
 #include "policy/fields.h"
 #include "policy/lint.h"
 #include "policy/lowering.h"
 #include "policy/match.h"
-#include "policy/parse.h"
-#include "tests/unit/policy/cases.h"
+#include "tests/unit/policy/golden.h"
 
 namespace xfilter::policy {
 namespace {
-
-struct Golden {
-  std::string file, rules, users, groups, errors, warnings, plan;
-  std::map<std::string, std::string> included;  // by name
-  std::vector<Case> cases;
-  bool is_wrong = false;  // has a section of errors
-};
-
-Golden read_golden(const std::filesystem::path& path) {
-  Golden golden;
-  golden.file = path.filename().string();
-  std::ifstream in(path);
-  std::string section;
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("--- ")) {
-      section = line.substr(4);
-      golden.is_wrong |= section == "errors";
-    } else if (section.starts_with("file "))
-      golden.included[section.substr(5)] += line + "\n";
-    else if (section == "rules")
-      golden.rules += line + "\n";
-    else if (section == "users")
-      golden.users += line + "\n";
-    else if (section == "groups")
-      golden.groups += line + "\n";
-    else if (section == "warnings")
-      golden.warnings += line + "\n";
-    else if (section == "plan")
-      golden.plan += line + "\n";
-    else if (section == "errors")
-      golden.errors += line + "\n";
-    else if (section == "cases" && !line.empty()) {
-      golden.cases.push_back(read_case(line));
-    }
-  }
-  return golden;
-}
-
-std::vector<Golden> all_goldens() {
-  std::vector<Golden> all;
-  for (const auto& entry : std::filesystem::directory_iterator(XFILTER_TESTS_DIR "/golden/policy"))
-    if (entry.path().extension() == ".golden") all.push_back(read_golden(entry.path()));
-  return all;
-}
-
-tl::expected<Policy, std::vector<Diagnostic>> parse_golden(const Golden& golden) {
-  const auto users = Names::parse(golden.users, "users").value();
-  const auto groups = Names::parse(golden.groups, "groups").value();
-  const auto read_file = [&](const std::string& path) -> Result<std::string> {
-    const auto found = golden.included.find(path);
-    if (found != golden.included.end()) return found->second;
-    return fail(Errc::input_invalid, "{}: No such file or directory", path);
-  };
-  return parse(golden.rules, "office.rules",
-               {golden.users.empty() ? nullptr : &users, golden.groups.empty() ? nullptr : &groups,
-                read_file});
-}
 
 // Calls visit(golden, policy, facts, subject, expected) for every case.
 template <class Visit>
