@@ -39,6 +39,8 @@ class Attributor {
   // Looks at a few processes more, so that it is known who descends from whom before a parent is
   // gone. To be called all the while.
   void observe_processes();
+  // What they run, or ran, as far as it is remembered.
+  std::unordered_set<std::string> programs_seen() const { return processes_.programs_seen(); }
 
   std::uint64_t walks() const { return holders_.walks(); }
   std::uint64_t chain_steps() const { return chain_steps_; }  // sockets looked at in hash chains

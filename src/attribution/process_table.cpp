@@ -116,4 +116,10 @@ void ProcessTable::observe() {
   }
 }
 
+std::unordered_set<std::string> ProcessTable::programs_seen() const {
+  std::unordered_set<std::string> programs;
+  for (const auto& [id, descent] : descents_) programs.insert(descent.exe);
+  return programs;
+}
+
 }  // namespace xfilter::attribution

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "guest/linux/task.h"
 #include "model/owner.h"
@@ -29,6 +30,9 @@ class ProcessTable {
   // A few at a time: to be called all the while.
   // Cost: a dozen reads a process, and some 50 more for each that is new.
   void observe();
+
+  // What the processes run, or ran, that are remembered.
+  std::unordered_set<std::string> programs_seen() const;
 
  private:
   struct Known {

@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "policy/asked.h"
 #include "policy/explain.h"
 #include "policy/json.h"
 #include "policy/lint.h"
 #include "policy/lowering.h"
+#include "policy/match.h"
 #include "policy/parse.h"
 #include "store/wire.h"
 
@@ -25,6 +27,7 @@ using nlohmann::ordered_json;
 constexpr std::int64_t kMostHistory = 1'000;
 constexpr std::int64_t kUsualHistory = 20;
 constexpr std::size_t kMostUses = 2 * policy::kMostRules;
+constexpr std::size_t kMostWarnings = 20;
 constexpr std::size_t kLargestWhy = 1'000;
 
 // A member of a request; `what` is for people.
@@ -395,7 +398,7 @@ void Commands::commit(Candidate candidate) {
       change.uses.push_back({name, 0, rules[at].loaded_at});
   link_.ask(
       MessageType::commit, store::encode(change),
-      [this, book = std::move(candidate.book),
+      [this, warnings = programs_not_seen(candidate.book), book = std::move(candidate.book),
        uses = change.uses](const Result<std::string>& answer) mutable {
         if (!answer)
           return finish_change(fail(Errc::host_refused, "{}; the policy in force stays as it is",
@@ -406,11 +409,33 @@ void Commands::commit(Candidate candidate) {
         fold_hits();
         book_ = std::move(book);
         const auto again = path_.put_in_force(book_.policy(), book_.mode());
+        done["warnings"] = warnings;
         done["mode"] = to_string(book_.mode());
         done["rules"] = book_.policy()->rules().size();
         done["flows"] = {{"judged_again", again.flows}, {"changed", again.changed}};
         finish_change(done);
       });
+}
+
+// Of rules that are new: a program that nobody runs is often a path with a slip in it.
+std::vector<std::string> Commands::programs_not_seen(const Rulebook& candidate) const {
+  const auto seen = eyes_.programs_seen();
+  std::vector<std::string> warnings;
+  if (seen.empty()) return warnings;
+  const auto& before = book_.use_names();
+  const std::unordered_set<std::string_view> known(before.begin(), before.end());
+  const auto& rules = candidate.policy()->rules();
+  for (std::size_t at = 0; at < rules.size(); ++at) {
+    if (known.contains(candidate.use_names()[at])) continue;
+    for (const policy::Match& match : rules[at].matches) {
+      if (match.field->word != "exe" && match.field->word != "parent exe") continue;
+      for (const std::string& path : match.globs)
+        if (policy::is_literal(path) && !seen.contains(path) && warnings.size() < kMostWarnings)
+          warnings.push_back(fmt::format("{}: no process of the guest was seen to run {}",
+                                         policy::place_of(rules[at]), path));
+    }
+  }
+  return warnings;
 }
 
 void Commands::finish_change(const Result<Json>& answer) {

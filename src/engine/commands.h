@@ -63,6 +63,7 @@ class Commands {
   };
   void commit(Candidate candidate);
   void fold_hits();
+  std::vector<std::string> programs_not_seen(const Rulebook& candidate) const;
   void finish_change(const Result<Json>& answer);
 
   std::string vm_;

@@ -28,6 +28,10 @@ class Eyes {
   void observe_processes();
   // Checks that the guest's kernel is still the one we know, and looks for it when not.
   void watch();
+  // What the guest's processes run, or ran, as far as it is known; nothing without a kernel.
+  std::unordered_set<std::string> programs_seen() const {
+    return attributor_ ? attributor_->programs_seen() : std::unordered_set<std::string>();
+  }
   std::string banner() const;  // of the kernel; empty while there is none
 
  private:

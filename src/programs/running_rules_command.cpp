@@ -44,6 +44,8 @@ json reload_request(const engine::RuleSources& sources, const Options& options) 
 void print_change(const json& answer, const Options& options) {
   if (options.is_json) return print_json(ordered_json(answer));
   if (!answer.value("changed", false)) return fmt::print("nothing to change\n");
+  for (const auto& warning : answer.value("warnings", json::array()))
+    fmt::print(stderr, "warning: {}\n", warning.get<std::string>());
   fmt::print("change {}: {} rules in force, mode {}; {} flows judged again, {} of them otherwise\n",
              answer["change"].get<std::int64_t>(), answer["rules"].get<std::size_t>(),
              answer["mode"].get<std::string>(), answer["flows"]["judged_again"].get<std::size_t>(),

@@ -173,7 +173,10 @@ def test_what_cannot_be_in_force_changes_nothing_and_says_so(guest):
         attached.rules_file.unlink()
         gone = refusal(attached.call("rules", "reload"))
         assert "No such file or directory" in gone and "the policy in force stays as it is" in gone
-        assert 'added:' in refusal(attached.call("rules", "add", "drop src @nowhere"))
+        assert 'no set "nowhere"' in refusal(attached.call("rules", "add", "drop src @nowhere"))
+        done = attached.call("rules", "add", "drop tcp dport 25 exe /usr/sbin/exmi4")
+        assert "no process of the guest was seen to run /usr/sbin/exmi4" in done.stderr and done.returncode == 0
+        said(attached.call("rules", "undo"))
         attached.rules_file.write_text("default drop\n")
         cut = refusal(attached.call("rules", "reload"))
         assert "cuts the VM off" in cut and "--yes" in cut
