@@ -3,6 +3,7 @@
 // lab/bench.py shows it to people.
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <string>
 
 #include "measure.h"
@@ -17,6 +18,8 @@ int main(int argc, char** argv) {
     fmt::print("{}\n", xfilter::bench::measure_punt().dump());
   else if (part == "policy")
     fmt::print("{}\n", xfilter::bench::measure_policy().dump());
+  else if (part == "count" && argc == 3)
+    fmt::print("{}\n", xfilter::bench::decide_once_for_counting(std::atoi(argv[2])));
   else
     return 2;
   return 0;

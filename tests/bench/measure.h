@@ -35,5 +35,7 @@ nlohmann::json measure_attribution(const std::vector<std::string>& images);
 nlohmann::json measure_ebpf();
 nlohmann::json measure_punt();
 nlohmann::json measure_policy();
+// Verdicts once, for a tool that counts the instructions of decide_many(); how many they were.
+int decide_once_for_counting(int rules);
 
 }  // namespace xfilter::bench
