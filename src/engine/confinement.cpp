@@ -93,12 +93,12 @@ Result<void> install_filter(Confinement role) {
     failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, call, 0);
   // Memory, but never executable.
   failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+                             scmp_arg_cmp{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0});
   failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+                             scmp_arg_cmp{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0});
   // isatty() when output starts; nothing else of ioctl.
   failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                             SCMP_A1(SCMP_CMP_EQ, 0x5401));
+                             scmp_arg_cmp{1, SCMP_CMP_EQ, 0x5401, 0});
   // Allocator and formatting library may look for these; "no" is an answer they can live with.
   for (const int call : {SCMP_SYS(openat), SCMP_SYS(readlink), SCMP_SYS(prctl), SCMP_SYS(sysinfo)})
     failed |= seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(EPERM), call, 0);
@@ -106,8 +106,9 @@ Result<void> install_filter(Confinement role) {
     for (const int call : kAgentCalls)
       failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, call, 0);
     for (const int command : kAgentBpfCommands)
-      failed |= seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
-                                 SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command)));
+      failed |=
+          seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
+                           scmp_arg_cmp{0, SCMP_CMP_EQ, static_cast<scmp_datum_t>(command), 0});
   }
   if (failed != 0) return refused("seccomp rules", EINVAL);
   const int loaded = seccomp_load(context.get());

@@ -285,3 +285,34 @@ def test_a_full_disk_refuses_changes_and_loses_none(guest, tmp_path):
         assert soundness(disk / "vm.db") == "ok"
     finally:
         process.run("umount", str(disk))
+
+
+@contextlib.contextmanager
+def time_of_day_set(seconds: float):
+    """The host's time of day jumps, and is right again afterwards."""
+    offset = time.time() - time.monotonic()
+    time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
+    try:
+        yield
+    finally:
+        time.clock_settime(time.CLOCK_REALTIME, offset + time.monotonic())
+
+
+def test_a_clock_that_jumps_neither_expires_nor_revives_a_rule(guest, streams, tmp_path):
+    with Attached(guest.pid, ALLOW, folder=tmp_path) as attached:
+        said(attached.call("rules", "add", MALLORY + " expires 1h"))
+        with time_of_day_set(24 * 3600):
+            time.sleep(1)
+            assert attached.read("rules", "list")["rules"][0]["expires_in_s"] > 3500
+            assert grows(streams, "mallory", 2) == 0
+        said(attached.call("rules", "undo"))
+        said(attached.call("rules", "add", MALLORY + " expires 3s"))
+        time.sleep(0.3)
+        assert grows(streams, "mallory") == 0
+        with time_of_day_set(-3600):
+            time.sleep(4)
+            assert grows(streams, "mallory", 2) > 50
+            assert attached.read("rules", "list")["rules"][0]["expires_in_s"] == 0
+    with time_of_day_set(-3600), Attached(guest.pid, None, folder=tmp_path) as attached:
+        assert attached.read("rules", "list")["rules"][0]["expires_in_s"] == 0
+        assert grows(streams, "mallory", 2) > 50
