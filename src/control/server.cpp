@@ -15,6 +15,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr std::size_t kMostAtOnce = 64 << 10;  // bytes of one client, before the others' turn
+constexpr int kRest = 4;                       // times as long as the last request took
 constexpr int kMostAccepted = 4;               // likewise
 
 std::string line_of(const ordered_json& answer) {
@@ -77,11 +78,21 @@ void Server::serve(std::chrono::steady_clock::time_point now) {
   if (listening_.is_open()) accept_some();
   for (Client& client : clients_) {
     if (!client.is_waiting && !client.is_leaving) receive_some(client);
+    if (!client.is_waiting && !client.is_leaving) take_request(client);
     send_some(client);
     if (is_stalled(client)) client.socket.close();
     if (client.is_leaving && client.unsent.empty()) client.socket.close();
   }
   clients_.remove_if([](const Client& client) { return !client.socket.is_open(); });
+  // Another one's request comes first the next time.
+  if (!clients_.empty()) clients_.splice(clients_.end(), clients_, clients_.begin());
+}
+
+bool Server::has_requests() const {
+  return std::any_of(clients_.begin(), clients_.end(), [](const Client& client) {
+    return !client.is_waiting && !client.is_leaving &&
+           client.received.find('\n') != std::string::npos;
+  });
 }
 
 bool Server::is_stalled(const Client& client) const {
@@ -139,35 +150,39 @@ void Server::receive_some(Client& client) {
     client.is_leaving = true;
     return refuse(client.id, fmt::format("a request of more than {} KiB", largest >> 10));
   }
-  take_requests(client);
 }
 
-void Server::take_requests(Client& client) {
-  // One at a time: its answer comes first.
-  while (!client.is_waiting && !client.is_leaving) {
-    const auto end = client.received.find('\n');
-    if (end == std::string::npos) return;
-    const std::string line = client.received.substr(0, end);
-    client.received.erase(0, end + 1);
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    auto body = parse_flat(line);
-    client.is_waiting = true;
-    if (body.is_object())
-      handler_({client.id, client.role, client.who, std::move(body)});
-    else
-      refuse(client.id, "expected a JSON object on one line, such as {\"do\": \"status\"}");
-  }
+void Server::take_request(Client& client) {
+  if (now_ < rests_until_) return;
+  const auto end = client.received.find('\n');
+  if (end == std::string::npos) return;
+  const auto began = std::chrono::steady_clock::now();
+  const std::string line = client.received.substr(0, end);
+  client.received.erase(0, end + 1);
+  client.progress = now_;
+  if (line.find_first_not_of(" \t\r") == std::string::npos) return;
+  auto body = parse_flat(line);
+  client.is_waiting = true;
+  if (body.is_object())
+    handler_({client.id, client.role, client.who, std::move(body)});
+  else
+    refuse(client.id, "expected a JSON object on one line, such as {\"do\": \"status\"}");
+  rests_until_ = now_ + kRest * (std::chrono::steady_clock::now() - began);
 }
 
 void Server::send_some(Client& client) {
   if (!client.socket.is_open() || client.unsent.empty()) return;
-  const ssize_t sent =
-      ::send(client.socket.number(), client.unsent.data(),
-             std::min(client.unsent.size(), kMostAtOnce), MSG_NOSIGNAL | MSG_DONTWAIT);
+  const ssize_t sent = ::send(client.socket.number(), client.unsent.data() + client.sent,
+                              std::min(client.unsent.size() - client.sent, kMostAtOnce),
+                              MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0 && errno != EAGAIN && errno != EINTR) return client.socket.close();
   if (sent <= 0) return;
-  client.unsent.erase(0, static_cast<std::size_t>(sent));
   client.progress = now_;
+  client.sent += static_cast<std::size_t>(sent);
+  // What was sent goes when it is worth the moving of the rest.
+  if (client.sent < client.unsent.size() / 2) return;
+  client.unsent.erase(0, client.sent);
+  client.sent = 0;
 }
 
 Server::Client* Server::find(std::uint64_t id) {
@@ -200,7 +215,7 @@ bool Server::has_subscribers() const {
 void Server::publish(const std::string& event) {
   for (Client& client : clients_) {
     if (!client.is_subscribed) continue;
-    if (client.unsent.size() + event.size() > kMostUnsentEvents) {
+    if (client.unsent.size() - client.sent + event.size() > kMostUnsentEvents) {
       ++client.lost;
       continue;
     }

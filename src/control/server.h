@@ -4,7 +4,8 @@
 //
 // It lives in a loop that has packets to serve, so it never waits: a client that sends garbage,
 // stalls, or asks for what its role does not allow gets an error, and costs a bounded piece of time
-// and memory. Events that a client does not take are dropped and counted for it. Who a client is
+// and memory: one request a turn, and then as much rest that requests take a fifth of the time at
+// most. Events that a client does not take are dropped and counted for it. Who a client is
 // says the kernel (SO_PEERCRED, SO_PEERGROUPS). Threads: one.
 #pragma once
 
@@ -55,6 +56,7 @@ class Server {
   Server(Fd listening, Groups groups, Handler handler);
 
   void add_to(std::vector<pollfd>& polled) const;  // what to wait for
+  bool has_requests() const;  // that were received and wait for their turn: serve() again soon
   // Does what can be done at once. Call when one of them is ready, and now and then.
   void serve(std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now());
 
@@ -77,6 +79,7 @@ class Server {
     Role role = Role::reads;
     std::string who;
     std::string received, unsent;
+    std::size_t sent = 0;     // of `unsent`
     bool is_waiting = false;  // for reply()
     bool is_leaving = false;  // gets what is unsent, and is then closed
     bool is_subscribed = false;
@@ -86,7 +89,7 @@ class Server {
 
   void accept_some();
   void receive_some(Client& client);
-  void take_requests(Client& client);
+  void take_request(Client& client);
   void send_some(Client& client);
   bool is_stalled(const Client& client) const;
   Client* find(std::uint64_t id);
@@ -97,6 +100,7 @@ class Server {
   std::list<Client> clients_;
   std::uint64_t next_id_ = 1;
   std::chrono::steady_clock::time_point now_{};
+  std::chrono::steady_clock::time_point rests_until_{};  // from requests
 };
 
 }  // namespace xfilter::control

@@ -22,8 +22,11 @@ namespace {
 
 using datapath::AgentHandles;
 using datapath::PuntQueue;
+using std::chrono::steady_clock;
 
-constexpr int kIdleMilliseconds = 250;             // between looks at a guest that sends nothing
+constexpr std::chrono::milliseconds kWatchInterval{
+    250};  // between looks at a guest that sends nothing
+constexpr std::chrono::milliseconds kRequestInterval{1};  // between looks at requests that wait
 constexpr std::chrono::seconds kSaveInterval{10};  // of what rules did: as much a crash forgets
 constexpr int kMostDrainTurns = 1000;  // when the opener is gone: more than the punt queue can hold
 
@@ -109,40 +112,50 @@ class Agent {
   }
 
   void serve() {
-    auto saved = std::chrono::steady_clock::now();
+    auto packets = steady_clock::now(), watched = packets, saved = packets;  // when last
     while (true) {
-      std::vector<pollfd> polled = {
-          {link_.descriptor(), static_cast<short>(POLLIN | (link_.has_unsent() ? POLLOUT : 0)), 0}};
-      bool is_unsettled = false;
-      for (PuntQueue& queue : path_.queues()) {
-        polled.push_back({queue.descriptor(), POLLIN, 0});
-        is_unsettled |= queue.has_unsettled();
-      }
-      server_.add_to(polled);
-      const int timeout =
-          is_unsettled ? static_cast<int>(datapath::kSettleTime.count()) : kIdleMilliseconds;
-      const int ready = ::poll(polled.data(), polled.size(), timeout);
-      if (ready < 0 && errno != EINTR) return;
-      const auto now = std::chrono::steady_clock::now();
+      const std::vector<pollfd> polled = wait();
+      const auto now = steady_clock::now();
       eyes_.observe_processes();
-      server_.serve(now);
-      if (now - saved > kSaveInterval) {
+      for (std::size_t i = 0; i < path_.queues().size() && i + 1 < polled.size(); ++i) {
+        if (polled[i + 1].revents == 0) continue;
+        path_.serve(path_.queues()[i]);
+        packets = now;
+      }
+      if (now - packets >= datapath::kSettleTime)
+        for (PuntQueue& queue : path_.queues())
+          if (queue.has_unsettled()) queue.settle();
+      if (now - watched >= kWatchInterval) {
+        eyes_.watch();
+        watched = now;
+      }
+      if (now - saved >= kSaveInterval) {
         commands_->save_uses();
         saved = now;
       }
-      if (ready == 0) {
-        for (PuntQueue& queue : path_.queues()) queue.settle();
-        if (!is_unsettled) eyes_.watch();
-        continue;
-      }
-      for (std::size_t i = 0; i < path_.queues().size() && i + 1 < polled.size(); ++i)
-        if (polled[i + 1].revents != 0) path_.serve(path_.queues()[i]);
+      server_.serve(now);
       link_.send_some();
       if ((polled[0].revents & ~POLLOUT) != 0 && !take_message()) return drain();
     }
   }
 
  private:
+  // Until there is something to do: for the link (first), the queues (in their order), the clients.
+  std::vector<pollfd> wait() const {
+    std::vector<pollfd> polled = {
+        {link_.descriptor(), static_cast<short>(POLLIN | (link_.has_unsent() ? POLLOUT : 0)), 0}};
+    std::chrono::milliseconds longest = kWatchInterval;
+    for (const PuntQueue& queue : path_.queues()) {
+      polled.push_back({queue.descriptor(), POLLIN, 0});
+      if (queue.has_unsettled()) longest = datapath::kSettleTime;
+    }
+    server_.add_to(polled);
+    if (server_.has_requests()) longest = kRequestInterval;
+    if (::poll(polled.data(), polled.size(), static_cast<int>(longest.count())) < 0)
+      for (pollfd& any : polled) any.revents = 0;  // a signal
+    return polled;
+  }
+
   void tell_event(const std::string& line) {
     link_.tell(MessageType::event, line);
     server_.publish(line);

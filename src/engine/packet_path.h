@@ -56,6 +56,7 @@ class PacketPath {
 
   void add_queue(datapath::PuntQueue queue) { queues_.push_back(std::move(queue)); }
   std::vector<datapath::PuntQueue>& queues() { return queues_; }
+  const std::vector<datapath::PuntQueue>& queues() const { return queues_; }
 
   // Serves what waits in the queue, at most some packets at a time; false when it was empty.
   bool serve(datapath::PuntQueue& queue);

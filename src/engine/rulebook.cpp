@@ -175,10 +175,9 @@ Result<Rulebook> Rulebook::with_mode(Mode mode, const UseTable& uses,
 
 const RuntimeRule* Rulebook::runtime_rule(const policy::Rule& rule) const {
   if (rule.place.file != policy::kAddedPlace) return nullptr;
-  const auto found = std::find_if(runtime_.begin(), runtime_.end(), [&](const RuntimeRule& any) {
-    return any.id == rule.place.line;
-  });
-  return found == runtime_.end() ? nullptr : &*found;
+  const auto found = std::lower_bound(runtime_.begin(), runtime_.end(), rule.place.line,
+                                      [](const RuntimeRule& any, int id) { return any.id < id; });
+  return found == runtime_.end() || found->id != rule.place.line ? nullptr : &*found;
 }
 
 store::Change Rulebook::difference(const Rulebook& from, const Rulebook& to) {

@@ -74,7 +74,7 @@ class Rulebook {
   std::vector<store::Entry> entries_;
   std::int64_t next_entry_ = 1;
   RuleSources sources_;
-  std::vector<RuntimeRule> runtime_;  // as they were added
+  std::vector<RuntimeRule> runtime_;  // as they were added, so by id
   Mode mode_ = Mode::enforce;
   std::shared_ptr<const policy::Policy> policy_;
   std::vector<std::string> use_names_;

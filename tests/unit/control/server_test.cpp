@@ -44,7 +44,7 @@ class ServerTest : public ::testing::Test {
     return {Fd(ends[1]), "", false};
   }
   void serve(int turns = 3) {
-    for (int i = 0; i < turns; ++i) server_.serve(now_);
+    for (int i = 0; i < turns; ++i) server_.serve(now_ += std::chrono::milliseconds(100));
   }
   std::string answer(Peer& peer) {
     serve();
@@ -88,6 +88,22 @@ TEST_F(ServerTest, TheNextRequestWaitsForTheAnswerToTheFirst) {
   server_.reply(requests_[0].client, {{"ok", true}});
   EXPECT_EQ(answer(peer), "{\"ok\":true}\n");
   EXPECT_EQ(requests_.size(), 2u);
+}
+
+TEST_F(ServerTest, WhoAsksWithoutEndGetsOneAnswerATurnAndOthersAreServedBetween) {
+  auto greedy = connect(Role::reads);
+  auto other = connect();
+  std::string many;
+  for (int i = 0; i < 1'000; ++i) many += "{\"n\":1}\n";
+  greedy.send(many);
+  other.send("{\"n\":2}\n");
+  serve(1);
+  EXPECT_LE(requests_.size(), 1u);
+  EXPECT_TRUE(server_.has_requests());
+  serve(2);
+  other.take();
+  EXPECT_NE(other.received, "");
+  EXPECT_LE(requests_.size(), 4u);
 }
 
 TEST_F(ServerTest, GarbageGetsAnErrorAndTheConnectionStays) {
