@@ -51,7 +51,14 @@ Result<Fd> listen_at(const std::string& path) {
                 "the control socket {} is served by another xfilter: give this VM a name of its "
                 "own with --name",
                 path);
-  if (errno == ECONNREFUSED && ::unlink(path.c_str()) != 0) return refused("unlink");
+  const bool is_left_over = errno == ECONNREFUSED;
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode))
+    return fail(Errc::input_invalid,
+                "the control socket {}: there is a file of this name that is no socket: choose "
+                "another path",
+                path);
+  if (is_left_over && ::unlink(path.c_str()) != 0) return refused("unlink");
   Fd listening(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (::bind(listening.number(), name, sizeof address) != 0) return refused("bind");
   if (::chmod(path.c_str(), 0666) != 0) return refused("chmod");

@@ -66,7 +66,7 @@ Server::Server(Fd listening, Groups groups, Handler handler)
 void Server::add_to(std::vector<pollfd>& polled) const {
   if (listening_.is_open()) polled.push_back({listening_.number(), POLLIN, 0});
   for (const Client& client : clients_) {
-    const bool reads = !client.is_waiting && !client.is_leaving;
+    const bool reads = may_ask(client) && !has_request(client) && !client.has_said_all;
     polled.push_back(
         {client.socket.number(),
          static_cast<short>((reads ? POLLIN : 0) | (client.unsent.empty() ? 0 : POLLOUT)), 0});
@@ -77,11 +77,13 @@ void Server::serve(std::chrono::steady_clock::time_point now) {
   now_ = now;
   if (listening_.is_open()) accept_some();
   for (Client& client : clients_) {
-    if (!client.is_waiting && !client.is_leaving) receive_some(client);
-    if (!client.is_waiting && !client.is_leaving) take_request(client);
+    if (may_ask(client) && !has_request(client) && !client.has_said_all) receive_some(client);
+    if (may_ask(client)) take_request(client);
     send_some(client);
     if (is_stalled(client)) client.socket.close();
-    if (client.is_leaving && client.unsent.empty()) client.socket.close();
+    const bool is_done =
+        client.has_said_all && may_ask(client) && !has_request(client) && !client.is_subscribed;
+    if ((client.is_leaving && client.unsent.empty()) || is_done) client.socket.close();
   }
   clients_.remove_if([](const Client& client) { return !client.socket.is_open(); });
   // Another one's request comes first the next time.
@@ -89,10 +91,17 @@ void Server::serve(std::chrono::steady_clock::time_point now) {
 }
 
 bool Server::has_requests() const {
-  return std::any_of(clients_.begin(), clients_.end(), [](const Client& client) {
-    return !client.is_waiting && !client.is_leaving &&
-           client.received.find('\n') != std::string::npos;
-  });
+  return std::any_of(clients_.begin(), clients_.end(),
+                     [](const Client& client) { return may_ask(client) && has_request(client); });
+}
+
+// Only who took the answers to what he asked before: so neither they nor requests pile up here.
+bool Server::may_ask(const Client& client) {
+  return !client.is_waiting && !client.is_leaving && client.unsent.empty();
+}
+
+bool Server::has_request(const Client& client) {
+  return client.received.find('\n') != std::string::npos;
 }
 
 bool Server::is_stalled(const Client& client) const {
@@ -143,7 +152,8 @@ void Server::receive_some(Client& client) {
   const ssize_t got =
       ::recv(client.socket.number(), client.received.data() + before, kMostAtOnce, MSG_DONTWAIT);
   client.received.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return client.socket.close();
+  if (got < 0 && errno != EAGAIN && errno != EINTR) return client.socket.close();
+  if (got == 0) client.has_said_all = true;
   if (got > 0) client.progress = now_;
   if (client.received.size() > largest && client.received.find('\n') == std::string::npos) {
     client.received.clear();

@@ -79,9 +79,10 @@ class Server {
     Role role = Role::reads;
     std::string who;
     std::string received, unsent;
-    std::size_t sent = 0;     // of `unsent`
-    bool is_waiting = false;  // for reply()
-    bool is_leaving = false;  // gets what is unsent, and is then closed
+    std::size_t sent = 0;       // of `unsent`
+    bool is_waiting = false;    // for reply()
+    bool has_said_all = false;  // shut its side down; still gets its answers
+    bool is_leaving = false;    // gets what is unsent, and is then closed
     bool is_subscribed = false;
     std::uint64_t lost = 0;  // events, since one was sent last
     std::chrono::steady_clock::time_point progress;
@@ -91,6 +92,8 @@ class Server {
   void receive_some(Client& client);
   void take_request(Client& client);
   void send_some(Client& client);
+  static bool may_ask(const Client& client);
+  static bool has_request(const Client& client);
   bool is_stalled(const Client& client) const;
   Client* find(std::uint64_t id);
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <unordered_set>
 
 #include "policy/asked.h"
@@ -28,7 +29,7 @@ constexpr std::int64_t kMostHistory = 1'000;
 constexpr std::int64_t kUsualHistory = 20;
 constexpr std::size_t kMostUses = 2 * policy::kMostRules;
 constexpr std::size_t kMostWarnings = 20;
-constexpr std::size_t kLargestWhy = 1'000;
+constexpr std::size_t kLargestWhy = 1'000, kLongestWhat = 1'000;
 
 // A member of a request; `what` is for people.
 template <class Value>
@@ -55,6 +56,19 @@ Result<std::optional<SourceFile>> file_of(const json& body, const char* name) {
   XF_TRY(path, member<std::string>(file, "path", "the file's name"));
   XF_TRY(text, member<std::string>(file, "text", "what is in the file"));
   return SourceFile{std::move(path), std::move(text)};
+}
+
+Result<std::vector<int>> rule_numbers(const json& body, const char* name) {
+  constexpr const char* kWhat = "the numbers of rules, of added:NUMBER";
+  XF_TRY(list, member<std::vector<json>>(body, name, kWhat));
+  std::vector<int> numbers;
+  for (const json& number : list) {
+    constexpr std::uint64_t kLargest = std::numeric_limits<int>::max();
+    if (!number.is_number_unsigned() || number.get<std::uint64_t>() > kLargest)
+      return fail(Errc::input_invalid, "\"{}\": expected {}", name, kWhat);
+    numbers.push_back(number.get<int>());
+  }
+  return numbers;
 }
 
 std::string utc(std::chrono::sys_seconds time) {
@@ -99,6 +113,9 @@ Commands::Commands(std::string vm, Rulebook book, Rulebook::UseTable uses, Packe
       link_(link),
       command_lines_(command_lines) {
   path_.put_in_force(book_.policy(), book_.mode());
+  // What is in force is the last that the store would forget.
+  for (const std::string& name : book_.use_names())
+    if (uses_.contains(name)) unsaved_.push_back(name);
 }
 
 void Commands::handle(Request request) {
@@ -276,13 +293,14 @@ Result<Rulebook> Commands::add(const Request& request) const {
   }
   XF_TRY(why, request.body.contains("why") ? member<std::string>(request.body, "why", "a sentence")
                                            : Result<std::string>(""));
-  return book_.with_rule(std::move(text), request.who, why.substr(0, kLargestWhy), uses_,
-                         rule_clock());
+  why.resize(std::min(why.size(), kLargestWhy));
+  for (char& c : why)  // it may become the comment of a line
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  return book_.with_rule(std::move(text), request.who, std::move(why), uses_, rule_clock());
 }
 
 Result<Rulebook> Commands::remove(const Request& request) const {
-  XF_TRY(ids,
-         member<std::vector<int>>(request.body, "rules", "the numbers of rules, of added:NUMBER"));
+  XF_TRY(ids, rule_numbers(request.body, "rules"));
   return book_.without_rules(ids, uses_, rule_clock());
 }
 
@@ -302,9 +320,8 @@ Result<Rulebook> Commands::reload(const Request& request) const {
   sources.users = std::move(users);
   sources.groups = std::move(groups);
   // Rules that the files have now, and that are not wanted twice.
-  XF_TRY(saved, request.body.contains("saved")
-                    ? member<std::vector<int>>(request.body, "saved", "numbers of added rules")
-                    : Result<std::vector<int>>(std::vector<int>()));
+  XF_TRY(saved, request.body.contains("saved") ? rule_numbers(request.body, "saved")
+                                               : Result<std::vector<int>>(std::vector<int>()));
   XF_TRY(rest, book_.without_rules(saved, uses_, rule_clock()));
   return rest.with_sources(sources, uses_, rule_clock());
 }
@@ -390,12 +407,15 @@ void Commands::commit(Candidate candidate) {
              "--yes; the policy in force stays as it is",
              policy::place_of(*cut), cut->place.text));
   change.who = candidate.who;
-  change.what = candidate.what;
+  change.what = candidate.what.substr(0, kLongestWhat);
   change.same_as = candidate.same_as;
   const auto& rules = candidate.book.policy()->rules();
-  for (std::size_t at = 0; at < rules.size(); ++at)
-    if (const auto& name = candidate.book.use_names()[at]; !uses_.contains(name))
+  for (std::size_t at = 0; at < rules.size(); ++at) {
+    const auto& name = candidate.book.use_names()[at];
+    const auto known = uses_.find(name);
+    if (known == uses_.end() || known->second.loaded_at != rules[at].loaded_at)
       change.uses.push_back({name, 0, rules[at].loaded_at});
+  }
   link_.ask(
       MessageType::commit, store::encode(change),
       [this, warnings = programs_not_seen(candidate.book), book = std::move(candidate.book),
@@ -403,7 +423,7 @@ void Commands::commit(Candidate candidate) {
         if (!answer)
           return finish_change(fail(Errc::host_refused, "{}; the policy in force stays as it is",
                                     answer.error().message));
-        for (const store::Use& use : uses) uses_.emplace(use.rule, use);
+        for (const store::Use& use : uses) uses_[use.rule] = use;
         Json done = {{"ok", true}, {"changed", true}, {"change", std::stoll(*answer)}};
         if (!book.runtime_rules().empty()) done["newest"] = book.runtime_rules().back().id;
         fold_hits();
@@ -460,14 +480,12 @@ void Commands::fold_hits() {
   }
   if (uses_.size() <= kMostUses) return;
   // Of rules long gone, most of them.
-  std::erase_if(uses_, [&](const auto& use) {
-    return std::find(names.begin(), names.end(), use.first) == names.end();
-  });
+  const std::unordered_set<std::string_view> in_force(names.begin(), names.end());
+  std::erase_if(uses_, [&](const auto& use) { return !in_force.contains(use.first); });
 }
 
 void Commands::save_uses() {
   fold_hits();
-  if (unsaved_.empty()) return;
   std::vector<store::Use> uses;
   for (const std::string& name : unsaved_)
     if (const auto use = uses_.find(name); use != uses_.end()) uses.push_back(use->second);

@@ -222,6 +222,7 @@ class Opener {
   void take(const Message& message) {
     switch (message.type) {
       case MessageType::event:
+        if (message.text.size() > kLargestInline) return;  // no event is
         events_.write(printable(message.text));
         unstored_.push_back(printable(message.text));
         return;
@@ -263,10 +264,14 @@ class Opener {
     return number;
   }
 
-  // A healthy agent asks one thing at a time and always has room for the answer.
+  // A healthy agent has room for its answers. One that loses an answer would wait for it for ever,
+  // or take the next for it.
   void answer(const Result<std::string>& answer) {
-    send_message(link_, answer ? MessageType::answer : MessageType::refusal,
-                 answer ? *answer : answer.error().message, Sending::drops_when_full);
+    if (answer && send_message(link_, MessageType::answer, *answer, Sending::drops_when_full))
+      return;
+    const std::string why = answer ? "the answer is too large" : answer.error().message;
+    if (!send_message(link_, MessageType::refusal, why, Sending::drops_when_full))
+      ::kill(agent_, SIGKILL);
   }
 
   void store_events() {
@@ -302,6 +307,8 @@ class Opener {
   }
 
   void reap_agent() {
+    // It has ended, or says what is no message: then it would not end by itself.
+    if (agent_ > 0) ::kill(agent_, SIGKILL);
     if (agent_ > 0) ::waitpid(agent_, nullptr, 0);
     agent_ = -1;
     link_.close();

@@ -132,7 +132,11 @@ Result<Rulebook> Rulebook::with_sources(const RuleSources& sources, const UseTab
   if (before == texts) return *this;
   std::int64_t next = next_entry_;
   for (std::string& text : texts) entries.push_back({next++, std::move(text)});
-  return of({0, next, std::move(entries)}, uses, now);
+  // A rule that was in a file once, and is written again, is a new one.
+  UseTable in_force;
+  for (const std::string& name : use_names_)
+    if (const auto use = uses.find(name); use != uses.end()) in_force.insert(*use);
+  return of({0, next, std::move(entries)}, in_force, now);
 }
 
 Result<Rulebook> Rulebook::with_rule(std::string text, std::string by, std::string why,

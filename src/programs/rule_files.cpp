@@ -68,20 +68,18 @@ Result<std::string> read_text_file(const std::string& path) {
   return text;
 }
 
-Result<void> replace_text_file(const std::string& path, const std::string& text) {
+Result<NextText> NextText::write(const std::string& path, const std::string& text) {
   // Through links, so that the link stays one.
   std::error_code error;
-  const auto target = std::filesystem::canonical(path, error).string();
+  NextText next(std::filesystem::canonical(path, error).string());
   struct stat status {};
-  if (error || ::stat(target.c_str(), &status) != 0)
-    return fail(Errc::input_invalid, "{}: {}", path, std::strerror(errno));
-  const std::string beside = target + ".xfilter-new";
   const auto refused = [&](const char* step) {
-    const int why = errno;
-    ::unlink(beside.c_str());
-    return fail(Errc::host_refused, "{}: {}: {}; it is as it was", path, step, std::strerror(why));
+    return fail(Errc::host_refused, "{}: {}: {}; nothing was changed", path, step,
+                std::strerror(errno));
   };
-  Fd file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (error || ::stat(next.target_.c_str(), &status) != 0) return refused("cannot be found");
+  Fd file(
+      ::open(next.beside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.is_open()) return refused("cannot write beside it");
   for (std::size_t at = 0; at < text.size();) {
     const ssize_t wrote = ::write(file.number(), text.data() + at, text.size() - at);
@@ -91,7 +89,17 @@ Result<void> replace_text_file(const std::string& path, const std::string& text)
   if (::fchown(file.number(), status.st_uid, status.st_gid) != 0) return refused("chown");
   if (::fchmod(file.number(), status.st_mode & 07777) != 0) return refused("chmod");
   if (::fsync(file.number()) != 0) return refused("fsync");
-  if (::rename(beside.c_str(), target.c_str()) != 0) return refused("rename");
+  return next;
+}
+
+NextText::~NextText() {
+  if (!beside_.empty()) ::unlink(beside_.c_str());
+}
+
+Result<void> NextText::replace() {
+  if (::rename(beside_.c_str(), target_.c_str()) != 0)
+    return fail(Errc::host_refused, "{}: {}", target_, std::strerror(errno));
+  beside_.clear();
   return {};
 }
 

@@ -34,7 +34,23 @@ Result<policy::Policy> load_policy(const RuleFiles& files);
 Result<engine::RuleSources> load_sources(const RuleFiles& files);
 
 Result<std::string> read_text_file(const std::string& path);
-// In one step: a reader, and a crash, see the old file or the new one. Keeps owner and permissions.
-Result<void> replace_text_file(const std::string& path, const std::string& text);
+
+// A file's next text, on disk beside it. replace() puts it in its place in one step: a reader, and
+// a crash, see the old file or the new one. Owner and permissions stay.
+class NextText {
+ public:
+  static Result<NextText> write(const std::string& path, const std::string& text);
+  NextText(NextText&& other) noexcept
+      : target_(std::move(other.target_)), beside_(std::exchange(other.beside_, {})) {}
+  NextText& operator=(NextText&&) = delete;
+  ~NextText();  // without replace() nothing was changed
+
+  Result<void> replace();
+
+ private:
+  explicit NextText(std::string target)
+      : target_(std::move(target)), beside_(target_ + ".xfilter-new") {}
+  std::string target_, beside_;
+};
 
 }  // namespace xfilter::programs

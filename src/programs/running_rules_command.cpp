@@ -121,8 +121,13 @@ Result<json> rewrite(control::Client& client, const Options& options, const std:
   // Asked first: a file is only written that can be in force.
   json request = reload_request(sources, options);
   request.update(more);
+  XF_TRY(next, NextText::write(file->path, file->text));
   XF_TRY(answer, client.ask(request));
-  XF_CHECK(replace_text_file(file->path, file->text));
+  if (auto replaced = next.replace(); !replaced)
+    return fail(Errc::host_refused,
+                "{}: the change is in force, but the file is as it was: `xfilter rules undo` takes "
+                "it back",
+                replaced.error().message);
   return answer;
 }
 
@@ -151,6 +156,16 @@ Result<void> del(const Options& options) {
     }
     if (options.words.size() > 1)
       return fail(Errc::input_invalid, "one rule of a file at a time: lines move when one goes");
+    XF_TRY(told, client.ask({{"do", "rules"}}));
+    const bool is_rule =
+        std::any_of(told["rules"].begin(), told["rules"].end(), [&](const json& rule) {
+          const std::filesystem::path path = rule["file"].get<std::string>();
+          return rule["line"] == *number &&
+                 (path == std::filesystem::absolute(file) || path.filename() == file);
+        });
+    if (!is_rule)
+      return fail(Errc::input_invalid, "there is no rule {}: `xfilter rules list` shows them",
+                  word);
     XF_TRY(answer, rewrite(client, options, file, json::object(), [&](const std::string& text) {
              return policy::without_line(text, *number);
            }));
@@ -170,6 +185,10 @@ Result<void> save(const Options& options) {
   std::vector<int> ids;
   for (const json& rule : told["rules"]) {
     if (rule["file"] != policy::kAddedPlace || rule["section"] == "learned") continue;
+    if (rule.contains("expires_in_s")) {
+      fmt::print(stderr, "added:{} expires: it is not saved\n", rule["line"].get<int>());
+      continue;
+    }
     std::string text = rule["text"];
     if (const std::string why = rule.value("why", ""); !why.empty()) text += "  # " + why;
     texts.push_back(text);
@@ -177,7 +196,7 @@ Result<void> save(const Options& options) {
   }
   XF_TRY(sources, sources_in_force(client));
   if (ids.empty()) {
-    fmt::print("nothing to save: no rule was added at run time\n");
+    fmt::print("nothing to save: no rule that stays was added at run time\n");
     return {};
   }
   XF_TRY(answer,

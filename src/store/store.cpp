@@ -73,18 +73,32 @@ Result<void> execute(sqlite3* database, const char* sql) {
   return {};
 }
 
+Result<void> note_clock(sqlite3* database) {
+  XF_CHECK(set_fact(database, "boot_id", host_boot_id()));
+  return set_fact(database, "saved_at", std::to_string(boottime_now()));
+}
+
+// After a reboot of the host its clock began anew: ages go on from where they were saved last.
+Result<void> follow_clock(sqlite3* database) {
+  XF_TRY(boot_id, fact(database, "boot_id"));
+  XF_TRY(saved_at, fact(database, "saved_at"));
+  if (!boot_id.empty() && boot_id != host_boot_id()) {
+    const std::int64_t saved = std::strtoll(saved_at.c_str(), nullptr, 10);
+    XF_TRY(shift, Statement::prepare(database, "UPDATE uses SET loaded_at = loaded_at + ?1"));
+    XF_CHECK(shift.with(boottime_now() - saved).run());
+  }
+  return note_clock(database);
+}
+
+// Rows that were saved last have the greatest rowid.
 Result<void> put_uses(sqlite3* database, std::span<const Use> uses) {
-  XF_TRY(statement,
-         Statement::prepare(database,
-                            "INSERT INTO uses VALUES(?1, ?2, ?3) ON CONFLICT(rule) DO UPDATE "
-                            "SET hits = excluded.hits, loaded_at = excluded.loaded_at"));
+  XF_TRY(statement, Statement::prepare(database, "INSERT OR REPLACE INTO uses VALUES(?1, ?2, ?3)"));
   for (const Use& use : uses)
     XF_CHECK(statement
                  .with(use.rule, static_cast<std::int64_t>(use.hits),
                        static_cast<std::int64_t>(use.loaded_at.count()))
                  .run());
-  XF_CHECK(set_fact(database, "boot_id", host_boot_id()));
-  return set_fact(database, "saved_at", std::to_string(boottime_now()));
+  return note_clock(database);
 }
 
 Result<std::vector<std::string>> last_events_of(sqlite3* database, std::int64_t most) {
@@ -161,6 +175,7 @@ Result<void> Store::prepare(const std::string& subject) {
                      "DELETE FROM events"));
     XF_CHECK(set_fact(database, "subject", subject));
   }
+  XF_CHECK(follow_clock(database));
   XF_TRY(most, Statement::prepare(
                    database, "DELETE FROM uses WHERE rowid <= (SELECT max(rowid) FROM uses) - ?1"));
   XF_CHECK(most.with(kMostUses).run());
@@ -256,19 +271,13 @@ Result<std::vector<PastChange>> Store::history(std::int64_t most) const {
 
 Result<std::vector<Use>> Store::uses() const {
   sqlite3* const database = database_.get();
-  XF_TRY(boot_id, fact(database, "boot_id"));
-  XF_TRY(saved_at, fact(database, "saved_at"));
-  // After a reboot of the host its clock began anew.
-  const std::int64_t shift = boot_id.empty() || boot_id == host_boot_id()
-                                 ? 0
-                                 : boottime_now() - std::strtoll(saved_at.c_str(), nullptr, 10);
   XF_TRY(statement, Statement::prepare(database, "SELECT rule, hits, loaded_at FROM uses"));
   std::vector<Use> uses;
   while (true) {
     XF_TRY(has_row, statement.step());
     if (!has_row) return uses;
     uses.push_back({statement.text(0), static_cast<std::uint64_t>(statement.integer(1)),
-                    std::chrono::seconds(statement.integer(2) + shift)});
+                    std::chrono::seconds(statement.integer(2))});
   }
 }
 

@@ -79,8 +79,8 @@ class Store {
   Result<std::int64_t> commit(const Change& change);                 // its number
   Result<std::vector<PastChange>> history(std::int64_t most) const;  // the newest first
 
-  // Loaded times are translated when the host booted in between: ages go on from where they were
-  // saved last.
+  // By this boot's clock. When the host booted in between, ages go on from where they were saved
+  // last. Beyond kMostUses those that were not saved for the longest time are forgotten.
   Result<std::vector<Use>> uses() const;
   Result<void> save_uses(std::span<const Use> uses);
 

@@ -106,6 +106,28 @@ TEST_F(ServerTest, WhoAsksWithoutEndGetsOneAnswerATurnAndOthersAreServedBetween)
   EXPECT_LE(requests_.size(), 4u);
 }
 
+TEST_F(ServerTest, WhoAsksAndNeverTakesTheAnswersIsLeftAndPilesNothingUp) {
+  auto peer = connect(Role::reads);
+  const std::string request = "{\"x\":\"" + std::string(60'000, 'x') + "\"}\n";
+  for (int i = 0; i < 200; ++i) {
+    peer.send(request);
+    serve(2);
+  }
+  EXPECT_LT(requests_.size(), 30u);  // as many answers as its socket holds
+  EXPECT_EQ(server_.clients(), 0u);
+}
+
+TEST_F(ServerTest, WhoHasSaidAllStillGetsAllItsAnswers) {
+  auto peer = connect();
+  peer.send("{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+  ::shutdown(peer.socket.number(), SHUT_WR);
+  serve(10);
+  peer.take();
+  EXPECT_EQ(std::count(peer.received.begin(), peer.received.end(), '\n'), 3);
+  EXPECT_TRUE(peer.is_closed);
+  EXPECT_EQ(server_.clients(), 0u);
+}
+
 TEST_F(ServerTest, GarbageGetsAnErrorAndTheConnectionStays) {
   auto peer = connect();
   for (const std::string& garbage :

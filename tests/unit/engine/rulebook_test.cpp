@@ -88,6 +88,15 @@ TEST(Rulebook, AgesGoOnOverAReloadAndNewRulesBeginWithIt) {
   EXPECT_FALSE(rules[0].has_expired(seconds(700)));
 }
 
+TEST(Rulebook, ARuleThatIsWrittenAgainIsANewOne) {
+  Rulebook::UseTable uses;
+  uses["/etc/office.rules\ndrop uid 1 expires 10m"] = {"", 4, seconds(100)};
+  const auto book = of_file("drop uid 2\n")
+                        .with_sources(office("drop uid 1 expires 10m\n"), uses, seconds(5'000))
+                        .value();
+  EXPECT_FALSE(book.policy()->rules()[0].has_expired(seconds(5'001)));
+}
+
 TEST(Rulebook, WhatIsNoRuleIsRefusedWithItsPlace) {
   const auto refusal = [&](std::string text) {
     return of_file("drop uid 1\n")

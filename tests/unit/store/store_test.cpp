@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -158,22 +159,30 @@ TEST_F(StoreTest, UsesAreKeptAndAgesGoOnAfterTheHostBooted) {
   {
     auto store = open().value();
     Change change = putting(1, "a");
-    change.uses = {{"a", 5, std::chrono::seconds(100)}};
+    change.uses = {{"a", 5, std::chrono::seconds(100)}, {"b", 0, std::chrono::seconds(120)}};
     ASSERT_TRUE(store.commit(change));
     ASSERT_TRUE(store.save_uses(std::vector<Use>{{"a", 7, std::chrono::seconds(100)}}));
   }
   auto kept = open().value().uses().value();
-  ASSERT_EQ(kept.size(), 1u);
-  EXPECT_EQ(kept[0].hits, 7u);
-  EXPECT_EQ(kept[0].loaded_at.count(), 100);
+  const auto called = [&](const char* name) {
+    return *std::find_if(kept.begin(), kept.end(),
+                         [&](const Use& use) { return use.rule == name; });
+  };
+  ASSERT_EQ(kept.size(), 2u);
+  EXPECT_EQ(called("a").hits, 7u);
+  EXPECT_EQ(called("a").loaded_at.count(), 100);
   // As if saved 50 s after it was loaded, and the host had booted since: 50 s old now.
   run_sql(
       "UPDATE facts SET value = 'another' WHERE name = 'boot_id';"
       "UPDATE facts SET value = '150' WHERE name = 'saved_at'");
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
+  // Also when only one of them was saved since.
+  ASSERT_TRUE(
+      open().value().save_uses(std::vector<Use>{{"c", 1, std::chrono::seconds(now.tv_sec)}}));
   kept = open().value().uses().value();
-  EXPECT_NEAR(static_cast<double>(now.tv_sec - kept[0].loaded_at.count()), 50, 5);
+  EXPECT_NEAR(static_cast<double>(now.tv_sec - called("a").loaded_at.count()), 50, 5);
+  EXPECT_NEAR(static_cast<double>(now.tv_sec - called("b").loaded_at.count()), 30, 5);
 }
 
 TEST_F(StoreTest, EventsAreBoundedBySizeAndByAge) {
