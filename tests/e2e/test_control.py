@@ -35,6 +35,16 @@ def grows(sink, name: str, seconds: float = 1.0) -> int:
     return sink.count(name) - before
 
 
+def numbers(sink, name: str) -> list[int]:
+    """Of a streamer's datagrams, as they arrived."""
+    return [int(record["text"].split()[1]) for record in sink.arrived() if record["text"].startswith(name + " ")]
+
+
+def is_whole(arrived: list[int]) -> bool:
+    """None lost, doubled or out of order."""
+    return arrived == list(range(arrived[0], arrived[0] + len(arrived)))
+
+
 def said(done: subprocess.CompletedProcess) -> str:
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -80,6 +90,7 @@ def test_the_story_of_one_wrong_rule(guest, streams):
         observed = {process["uid"] for event in attached.events() if event.get("observed")
                     for process in event["guest"]["processes"]}
         assert observed == {1000, 1001}
+        assert is_whole(numbers(streams, "alice")) and is_whole(numbers(streams, "mallory"))
         assert attached.read("rules", "list")["rules"][0]["hits"] >= 2
 
         # enforced all the same, explain tells why alice is silent, undo takes it back.
@@ -92,12 +103,27 @@ def test_the_story_of_one_wrong_rule(guest, streams):
         explained = attached.call("rules", "explain", "--packet", packet).stdout
         assert "office.rules:1" in explained and "owner (as last judged): exact, pid" in explained
         said(attached.call("rules", "undo"))
+        taken_back = len(numbers(streams, "alice"))
         assert grows(streams, "alice", 2) > 50
 
         # What was meant.
         said(attached.call("rules", "add", MALLORY, "--why", "spam"))
         time.sleep(0.3)
         assert grows(streams, "mallory") == 0 and grows(streams, "alice") > 25
+        assert is_whole(numbers(streams, "alice")[taken_back:])
+
+
+def test_no_packet_is_lost_while_rules_and_mode_change(guest, streams):
+    with Attached(guest.pid, MALLORY + "\ndefault allow\n") as attached:
+        for number in range(10):
+            said(attached.call("rules", "add", f"drop udp dport 9000 uid {2000 + number}"))
+            said(attached.call("mode", "observe"))
+            said(attached.call("rules", "undo"))
+            attached.rules_file.write_text(f"{MALLORY}  # {number}\ndefault allow\n")
+            said(attached.call("rules", "reload"))
+        time.sleep(0.3)
+        assert is_whole(numbers(streams, "alice"))
+        assert grows(streams, "mallory") == 0
 
 
 def test_observe_drops_nothing_and_says_what_it_would(guest, streams):
