@@ -15,8 +15,8 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr std::size_t kMostAtOnce = 64 << 10;  // bytes of one client, before the others' turn
-constexpr int kRest = 4;                       // times as long as the last request took
 constexpr int kMostAccepted = 4;               // likewise
+constexpr int kRest = 4;                       // times as long as the last request took
 
 std::string line_of(const ordered_json& answer) {
   return answer.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + "\n";
@@ -155,7 +155,7 @@ void Server::receive_some(Client& client) {
   if (got < 0 && errno != EAGAIN && errno != EINTR) return client.socket.close();
   if (got == 0) client.has_said_all = true;
   if (got > 0) client.progress = now_;
-  if (client.received.size() > largest && client.received.find('\n') == std::string::npos) {
+  if (client.received.size() > largest && !has_request(client)) {
     client.received.clear();
     client.is_leaving = true;
     return refuse(client.id, fmt::format("a request of more than {} KiB", largest >> 10));
@@ -215,11 +215,6 @@ void Server::refuse(std::uint64_t id, const std::string& why) {
 
 void Server::subscribe(std::uint64_t id) {
   if (Client* const client = find(id)) client->is_subscribed = true;
-}
-
-bool Server::has_subscribers() const {
-  return std::any_of(clients_.begin(), clients_.end(),
-                     [](const Client& client) { return client.is_subscribed; });
 }
 
 void Server::publish(const std::string& event) {

@@ -65,7 +65,6 @@ class Server {
   void refuse(std::uint64_t client, const std::string& why);
 
   void subscribe(std::uint64_t client);
-  bool has_subscribers() const;
   void publish(const std::string& event);  // one line of JSON
 
   // A client that is connected already.

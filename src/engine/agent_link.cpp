@@ -22,13 +22,7 @@ constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 // A closed descriptor when there is no memory.
 Fd in_memory(const std::string& text) {
   Fd memory(::memfd_create("xfilter-text", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  for (std::size_t at = 0; memory.is_open() && at < text.size();) {
-    const ssize_t wrote = ::write(memory.number(), text.data() + at, text.size() - at);
-    if (wrote > 0)
-      at += static_cast<std::size_t>(wrote);
-    else if (errno != EINTR)
-      memory.close();
-  }
+  if (memory.is_open() && !write_all(memory, text)) memory.close();
   if (memory.is_open()) ::fcntl(memory.number(), F_ADD_SEALS, kSeals);
   return memory;
 }

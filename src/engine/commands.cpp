@@ -82,7 +82,7 @@ struct Commands::Question {
   const char* name;
   Role role;
   Result<Json> (Commands::*ask)(const json& body) const;
-  Result<Rulebook> (Commands::*change)(const Request& request) const;
+  Result<Proposal> (Commands::*change)(const Request& request) const;
   void (Commands::*begin)(const Request& request);
 };
 
@@ -145,7 +145,7 @@ void Commands::handle(Request request) {
     return server_->reply(request.client, *answer);
   }
   if (known->role == Role::reads) return (this->*known->begin)(request);
-  waiting_.push_back(std::move(request));
+  waiting_.push_back({&*known, std::move(request)});
   if (!is_changing_) begin_next_change();
 }
 
@@ -280,7 +280,7 @@ void Commands::history(const Request& request) {
 
 // ---- What changes the policy
 
-Result<Rulebook> Commands::add(const Request& request) const {
+Result<Commands::Proposal> Commands::add(const Request& request) const {
   const auto rule = request.body.find("rule");
   std::string text;
   if (rule != request.body.end() && rule->is_object()) {
@@ -296,15 +296,22 @@ Result<Rulebook> Commands::add(const Request& request) const {
   why.resize(std::min(why.size(), kLargestWhy));
   for (char& c : why)  // it may become the comment of a line
     if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-  return book_.with_rule(std::move(text), request.who, std::move(why), uses_, rule_clock());
+  std::string what = "add " + text;
+  XF_TRY(book, book_.with_rule(std::move(text), request.who, std::move(why), uses_, rule_clock()));
+  return Proposal{std::move(book), std::move(what)};
 }
 
-Result<Rulebook> Commands::remove(const Request& request) const {
+Result<Commands::Proposal> Commands::remove(const Request& request) const {
   XF_TRY(ids, rule_numbers(request.body, "rules"));
-  return book_.without_rules(ids, uses_, rule_clock());
+  XF_TRY(book, book_.without_rules(ids, uses_, rule_clock()));
+  const std::unordered_set<int> gone(ids.begin(), ids.end());
+  std::string what = "del";
+  for (const RuntimeRule& rule : book_.runtime_rules())
+    if (gone.contains(rule.id)) what += fmt::format(" added:{} {};", rule.id, rule.text);
+  return Proposal{std::move(book), std::move(what)};
 }
 
-Result<Rulebook> Commands::reload(const Request& request) const {
+Result<Commands::Proposal> Commands::reload(const Request& request) const {
   constexpr const char* kWhat = "an array of objects with path and text; the first includes others";
   XF_TRY(files, member<std::vector<json>>(request.body, "files", kWhat));
   if (files.empty() || files.size() > policy::kMostFiles)
@@ -323,15 +330,17 @@ Result<Rulebook> Commands::reload(const Request& request) const {
   XF_TRY(saved, request.body.contains("saved") ? rule_numbers(request.body, "saved")
                                                : Result<std::vector<int>>(std::vector<int>()));
   XF_TRY(rest, book_.without_rules(saved, uses_, rule_clock()));
-  return rest.with_sources(sources, uses_, rule_clock());
+  XF_TRY(book, rest.with_sources(sources, uses_, rule_clock()));
+  return Proposal{std::move(book), "reload " + sources.files.front().path};
 }
 
-Result<Rulebook> Commands::set_mode(const Request& request) const {
+Result<Commands::Proposal> Commands::set_mode(const Request& request) const {
   XF_TRY(word, member<std::string>(request.body, "mode", "enforce or observe"));
   const auto mode = mode_of(word);
   if (!mode)
     return fail(Errc::input_invalid, "\"mode\": expected enforce or observe, found \"{}\"", word);
-  return book_.with_mode(*mode, uses_, rule_clock());
+  XF_TRY(book, book_.with_mode(*mode, uses_, rule_clock()));
+  return Proposal{std::move(book), "mode " + word};
 }
 
 void Commands::undo(const Request& request) {
@@ -357,7 +366,7 @@ void Commands::undo(const Request& request) {
 
 void Commands::begin_next_change() {
   if (waiting_.empty()) return;
-  const Request request = std::move(waiting_.front());
+  const auto [question, request] = std::move(waiting_.front());
   waiting_.pop_front();
   is_changing_ = true;
   done_ = [this, client = request.client](const Result<Json>& answer) {
@@ -366,26 +375,10 @@ void Commands::begin_next_change() {
     else
       server_->refuse(client, answer.error().message);
   };
-  const std::string name = request.body["do"];
-  const auto& all = all_questions();
-  const auto known =
-      std::find_if(all.begin(), all.end(), [&](const Question& any) { return name == any.name; });
-  if (known->begin != nullptr) return (this->*known->begin)(request);
-  auto candidate = (this->*known->change)(request);
-  if (!candidate) return finish_change(fail(candidate.error()));
-
-  std::string what = name;
-  if (name == "add") what += " " + candidate->runtime_rules().back().text;
-  if (name == "mode") what += fmt::format(" {}", to_string(candidate->mode()));
-  if (name == "reload") what += " " + candidate->sources().files.front().path;
-  if (name == "del")
-    for (const RuntimeRule& rule : book_.runtime_rules()) {
-      const auto& left = candidate->runtime_rules();
-      if (std::none_of(left.begin(), left.end(),
-                       [&](const RuntimeRule& any) { return any.id == rule.id; }))
-        what += fmt::format(" added:{} {};", rule.id, rule.text);
-    }
-  commit({std::move(*candidate), request.who, std::move(what), std::nullopt,
+  if (question->begin != nullptr) return (this->*question->begin)(request);
+  auto proposal = (this->*question->change)(request);
+  if (!proposal) return finish_change(fail(proposal.error()));
+  commit({std::move(proposal->book), request.who, std::move(proposal->what), std::nullopt,
           has_flag(request.body, "yes")});
 }
 
@@ -439,22 +432,30 @@ void Commands::commit(Candidate candidate) {
 
 // Of rules that are new: a program that nobody runs is often a path with a slip in it.
 std::vector<std::string> Commands::programs_not_seen(const Rulebook& candidate) const {
-  const auto seen = eyes_.programs_seen();
-  std::vector<std::string> warnings;
-  if (seen.empty()) return warnings;
+  struct Named {
+    const policy::Rule* rule;
+    const std::string* program;
+  };
   const auto& before = book_.use_names();
   const std::unordered_set<std::string_view> known(before.begin(), before.end());
   const auto& rules = candidate.policy()->rules();
+  std::vector<Named> named;
   for (std::size_t at = 0; at < rules.size(); ++at) {
     if (known.contains(candidate.use_names()[at])) continue;
     for (const policy::Match& match : rules[at].matches) {
       if (match.field->word != "exe" && match.field->word != "parent exe") continue;
       for (const std::string& path : match.globs)
-        if (policy::is_literal(path) && !seen.contains(path) && warnings.size() < kMostWarnings)
-          warnings.push_back(fmt::format("{}: no process of the guest was seen to run {}",
-                                         policy::place_of(rules[at]), path));
+        if (policy::is_literal(path)) named.push_back({&rules[at], &path});
     }
   }
+  std::vector<std::string> warnings;
+  if (named.empty()) return warnings;
+  const auto seen = eyes_.programs_seen();
+  if (seen.empty()) return warnings;
+  for (const auto& [rule, program] : named)
+    if (!seen.contains(*program) && warnings.size() < kMostWarnings)
+      warnings.push_back(fmt::format("{}: no process of the guest was seen to run {}",
+                                     policy::place_of(*rule), *program));
   return warnings;
 }
 

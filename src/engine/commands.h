@@ -47,10 +47,14 @@ class Commands {
   Result<Json> explain(const nlohmann::json& body) const;
   Result<Json> plan(const nlohmann::json& body) const;
 
-  Result<Rulebook> add(const control::Request& request) const;
-  Result<Rulebook> remove(const control::Request& request) const;
-  Result<Rulebook> reload(const control::Request& request) const;
-  Result<Rulebook> set_mode(const control::Request& request) const;
+  struct Proposal {
+    Rulebook book;
+    std::string what;  // for the history
+  };
+  Result<Proposal> add(const control::Request& request) const;
+  Result<Proposal> remove(const control::Request& request) const;
+  Result<Proposal> reload(const control::Request& request) const;
+  Result<Proposal> set_mode(const control::Request& request) const;
   void undo(const control::Request& request);
   void history(const control::Request& request);
 
@@ -75,7 +79,11 @@ class Commands {
   OpenerLink& link_;
   CommandLines command_lines_;
   control::Server* server_ = nullptr;
-  std::deque<control::Request> waiting_;  // changes
+  struct Waiting {
+    const Question* question;
+    control::Request request;
+  };
+  std::deque<Waiting> waiting_;  // changes
   bool is_changing_ = false;
   Done done_;  // of the change that is under way
 };

@@ -12,9 +12,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 
+#include "base/number.h"
 #include "control/address.h"
 #include "datapath/attachment.h"
 #include "datapath/netdev.h"
@@ -31,7 +31,6 @@ using namespace std::chrono_literals;
 
 constexpr auto kFirstBackOff = 500ms;
 constexpr auto kLongestBackOff = 30s;
-constexpr std::size_t kMostUses = 1'000'000;
 constexpr auto kEventBatch = 1s;              // how long events wait to be stored together
 constexpr std::size_t kMostUnstored = 1'000;  // events; then they do not wait longer
 constexpr auto kOrderlyEnd = 3s;              // an agent that has not ended by then is killed
@@ -223,13 +222,14 @@ class Opener {
     switch (message.type) {
       case MessageType::event:
         if (message.text.size() > kLargestInline) return;  // no event is
-        events_.write(printable(message.text));
         unstored_.push_back(printable(message.text));
+        events_.write(unstored_.back());
         return;
       case MessageType::note:
         return tell(printable(message.text));
       case MessageType::uses:
-        if (const auto uses = store::decode_uses(message.text); uses && uses->size() < kMostUses)
+        if (const auto uses = store::decode_uses(message.text);
+            uses && uses->size() < store::kMostUses)
           tell_once(store_.save_uses(*uses));
         return;
       case MessageType::commit:
@@ -256,11 +256,8 @@ class Opener {
   }
 
   static Result<std::optional<std::int64_t>> number_in(const std::string& text) {
-    if (text.empty()) return std::nullopt;
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size())
-      return fail(Errc::input_invalid, "expected a number");
+    const auto number = number_of<std::int64_t>(text);
+    if (!number && !text.empty()) return fail(Errc::input_invalid, "expected a number");
     return number;
   }
 

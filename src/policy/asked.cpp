@@ -6,16 +6,15 @@
 #include <optional>
 #include <sstream>
 
+#include "base/number.h"
+
 namespace xfilter::policy {
 namespace {
 
 template <class Number>
 Result<Number> number_of(std::string_view text, std::string_view word, int base = 10) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (error != std::errc() || end != text.data() + text.size())
-    return fail(Errc::input_invalid, "\"{}\": expected a number, found \"{}\"", word, text);
-  return value;
+  if (const auto value = xfilter::number_of<Number>(text, base)) return *value;
+  return fail(Errc::input_invalid, "\"{}\": expected a number, found \"{}\"", word, text);
 }
 
 std::pair<std::string, std::string> split(const std::string& word, char at) {

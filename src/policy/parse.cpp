@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <deque>
 #include <filesystem>
 #include <map>
 
+#include "base/number.h"
 #include "policy/fields.h"
 #include "policy/tokens.h"
 
@@ -17,14 +17,6 @@ namespace xfilter::policy {
 namespace {
 
 using model::Action;
-
-template <class Number>
-std::optional<Number> number_of(std::string_view text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 // 90s, 10m, 2h, 7d.
 std::optional<std::chrono::seconds> duration_of(std::string_view text) {

@@ -35,15 +35,14 @@ Result<std::optional<gid_t>> group_called(const std::string& name) {
 Result<void> prepare(Options& options) {
   engine::AttachOptions& attach = options.attach;
   if (!options.files.rules.empty()) {
-    XF_TRY(policy, load_policy(options.files));
-    if (const policy::Rule* rule = policy::cuts_off(policy);
+    XF_TRY(loaded, load_sources(options.files));
+    if (const policy::Rule* rule = policy::cuts_off(loaded.policy);
         rule != nullptr && !options.may_cut_off)
       return fail(Errc::input_invalid,
                   "{}: {}: this policy cuts the VM off: nothing it sends can pass. If that is "
                   "wanted, say --yes; otherwise put rules before it that allow something",
                   policy::place_of(*rule), rule->place.text);
-    XF_TRY(sources, load_sources(options.files));
-    attach.agent.sources = std::move(sources);
+    attach.agent.sources = std::move(loaded.sources);
   }
   if (::geteuid() != 0)
     return fail(Errc::host_refused,

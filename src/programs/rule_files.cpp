@@ -81,11 +81,7 @@ Result<NextText> NextText::write(const std::string& path, const std::string& tex
   Fd file(
       ::open(next.beside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.is_open()) return refused("cannot write beside it");
-  for (std::size_t at = 0; at < text.size();) {
-    const ssize_t wrote = ::write(file.number(), text.data() + at, text.size() - at);
-    if (wrote < 0 && errno != EINTR) return refused("write");
-    if (wrote > 0) at += static_cast<std::size_t>(wrote);
-  }
+  if (!write_all(file, text)) return refused("write");
   if (::fchown(file.number(), status.st_uid, status.st_gid) != 0) return refused("chown");
   if (::fchmod(file.number(), status.st_mode & 07777) != 0) return refused("chmod");
   if (::fsync(file.number()) != 0) return refused("fsync");
@@ -125,11 +121,11 @@ Result<policy::Policy> load_policy(const RuleFiles& files) {
   return std::move(*parsed);
 }
 
-Result<engine::RuleSources> load_sources(const RuleFiles& files) {
+Result<LoadedSources> load_sources(const RuleFiles& files) {
   engine::RuleSources sources;
   XF_TRY(parsed, parse_files(files, Read{&sources}));
   if (!parsed) return fail(errors_in(files, parsed.error()));
-  return sources;
+  return LoadedSources{std::move(sources), std::move(*parsed)};
 }
 
 }  // namespace xfilter::programs

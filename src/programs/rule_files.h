@@ -30,8 +30,12 @@ Error errors_in(const RuleFiles& files, const policy::Diagnostics& errors);
 // The two in one: for who only wants the policy.
 Result<policy::Policy> load_policy(const RuleFiles& files);
 
-// For an agent, which can read no files: all the texts, under absolute paths. Sound ones only.
-Result<engine::RuleSources> load_sources(const RuleFiles& files);
+// For an agent, which can read no files: all the texts too, under absolute paths.
+struct LoadedSources {
+  engine::RuleSources sources;
+  policy::Policy policy;
+};
+Result<LoadedSources> load_sources(const RuleFiles& files);
 
 Result<std::string> read_text_file(const std::string& path);
 

@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 #include <pwd.h>
 
-#include <charconv>
 #include <filesystem>
 
+#include "base/number.h"
 #include "programs/table.h"
 
 namespace xfilter::programs {
@@ -33,9 +33,8 @@ std::string duration_of(std::int64_t seconds) {
 // "uid 1000" of this host's.
 std::string person_of(const std::string& by) {
   if (!by.starts_with("uid ")) return by;
-  uid_t uid = 0;
-  std::from_chars(by.data() + 4, by.data() + by.size(), uid);
-  const passwd* known = ::getpwuid(uid);
+  const auto uid = number_of<uid_t>(std::string_view(by).substr(4));
+  const passwd* known = uid ? ::getpwuid(*uid) : nullptr;
   return known == nullptr ? by : known->pw_name;
 }
 

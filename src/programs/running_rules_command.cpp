@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tools for the rules of a running agent: list, add, del, save, reload, history, undo.
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <memory>
 
+#include "base/number.h"
 #include "policy/edit.h"
 #include "programs/filter_commands.h"
 #include "programs/guest_options.h"
@@ -66,7 +66,7 @@ Result<engine::RuleSources> sources_in_force(control::Client& client) {
 }
 
 // From the same paths, as they are on disk now.
-Result<engine::RuleSources> read_again(const engine::RuleSources& sources, RuleFiles files) {
+Result<LoadedSources> read_again(const engine::RuleSources& sources, RuleFiles files) {
   if (files.rules.empty()) files.rules = sources.files.front().path;
   if (files.users.empty() && sources.users) files.users = sources.users->path;
   if (files.groups.empty() && sources.groups) files.groups = sources.groups->path;
@@ -97,20 +97,22 @@ Result<void> add(const Options& options) {
   return {};
 }
 
+// The path of a rule file in force, by that or by its name.
+Result<std::string> path_called(const engine::RuleSources& sources, const std::string& name) {
+  for (const engine::SourceFile& file : sources.files)
+    if (file.path == std::filesystem::absolute(name) ||
+        std::filesystem::path(file.path).filename() == name)
+      return file.path;
+  return fail(Errc::input_invalid, "{} is no rule file in force here: `xfilter status` lists them",
+              name);
+}
+
 // Writes a file that is in force, as `edit` makes it, and reloads.
 template <class Edit>
-Result<json> rewrite(control::Client& client, const Options& options, const std::string& path,
-                     const json& more, Edit edit) {
-  XF_TRY(sources, sources_in_force(client));
-  auto file = std::find_if(sources.files.begin(), sources.files.end(), [&](const auto& any) {
-    return any.path == path ||
-           (path.find('/') == std::string::npos &&
-            std::filesystem::path(any.path).filename() == path) ||
-           any.path == std::filesystem::absolute(path);
-  });
-  if (file == sources.files.end())
-    return fail(Errc::input_invalid,
-                "{} is no rule file in force here: `xfilter status` lists them", path);
+Result<json> rewrite(control::Client& client, const Options& options, engine::RuleSources sources,
+                     const std::string& path, const json& more, Edit edit) {
+  const auto file = std::find_if(sources.files.begin(), sources.files.end(),
+                                 [&](const auto& any) { return any.path == path; });
   XF_TRY(on_disk, read_text_file(file->path));
   if (on_disk != file->text)
     return fail(Errc::input_invalid,
@@ -133,17 +135,11 @@ Result<json> rewrite(control::Client& client, const Options& options, const std:
 
 // added:NUMBER or NUMBER, several of them; or one FILE:LINE.
 Result<void> del(const Options& options) {
-  const auto number_in = [](std::string_view text) -> std::optional<int> {
-    int number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return number;
-  };
   XF_TRY(client, connect_to(options.vm));
   std::vector<int> added;
   for (const std::string& word : options.words) {
     const auto colon = word.rfind(':');
-    const auto number = number_in(std::string_view(word).substr(colon + 1));
+    const auto number = number_of<int>(std::string_view(word).substr(colon + 1));
     if (!number)
       return fail(Errc::input_invalid,
                   "\"{}\": expected added:NUMBER or FILE:LINE, as `xfilter rules list` shows them",
@@ -156,19 +152,17 @@ Result<void> del(const Options& options) {
     }
     if (options.words.size() > 1)
       return fail(Errc::input_invalid, "one rule of a file at a time: lines move when one goes");
+    XF_TRY(sources, sources_in_force(client));
+    XF_TRY(path, path_called(sources, file));
     XF_TRY(told, client.ask({{"do", "rules"}}));
-    const bool is_rule =
-        std::any_of(told["rules"].begin(), told["rules"].end(), [&](const json& rule) {
-          const std::filesystem::path path = rule["file"].get<std::string>();
-          return rule["line"] == *number &&
-                 (path == std::filesystem::absolute(file) || path.filename() == file);
-        });
-    if (!is_rule)
+    if (std::none_of(told["rules"].begin(), told["rules"].end(), [&](const json& rule) {
+          return rule["line"] == *number && rule["file"] == path;
+        }))
       return fail(Errc::input_invalid, "there is no rule {}: `xfilter rules list` shows them",
                   word);
-    XF_TRY(answer, rewrite(client, options, file, json::object(), [&](const std::string& text) {
-             return policy::without_line(text, *number);
-           }));
+    XF_TRY(answer,
+           rewrite(client, options, std::move(sources), path, json::object(),
+                   [&](const std::string& text) { return policy::without_line(text, *number); }));
     print_change(answer, options);
     return {};
   }
@@ -194,13 +188,14 @@ Result<void> save(const Options& options) {
     texts.push_back(text);
     ids.push_back(rule["line"]);
   }
-  XF_TRY(sources, sources_in_force(client));
   if (ids.empty()) {
     fmt::print("nothing to save: no rule that stays was added at run time\n");
     return {};
   }
+  XF_TRY(sources, sources_in_force(client));
+  const std::string path = sources.files.front().path;
   XF_TRY(answer,
-         rewrite(client, options, sources.files.front().path, {{"saved", ids}},
+         rewrite(client, options, std::move(sources), path, {{"saved", ids}},
                  [&](const std::string& text) { return policy::with_rules_first(text, texts); }));
   print_change(answer, options);
   return {};
@@ -211,7 +206,7 @@ Result<void> reload(const Options& options) {
   XF_TRY(before, sources_in_force(client));
   const auto sources = read_again(before, options.files);
   if (!sources) return fail(still_in_force(sources.error()));
-  const auto answer = client.ask(reload_request(*sources, options));
+  const auto answer = client.ask(reload_request(sources->sources, options));
   if (!answer) return fail(still_in_force(answer.error()));
   print_change(*answer, options);
   return {};

@@ -101,20 +101,6 @@ Result<void> put_uses(sqlite3* database, std::span<const Use> uses) {
   return note_clock(database);
 }
 
-Result<std::vector<std::string>> last_events_of(sqlite3* database, std::int64_t most) {
-  XF_TRY(statement,
-         Statement::prepare(database,
-                            "SELECT line FROM (SELECT id, line FROM events ORDER BY id DESC "
-                            "LIMIT ?1) ORDER BY id"));
-  statement.with(most);
-  std::vector<std::string> lines;
-  while (true) {
-    XF_TRY(has_row, statement.step());
-    if (!has_row) return lines;
-    lines.push_back(statement.text(0));
-  }
-}
-
 Result<sqlite3*> open_database(const std::string& path, int flags) {
   sqlite3* database = nullptr;
   if (sqlite3_open_v2(path.c_str(), &database, flags, nullptr) == SQLITE_OK) {
@@ -178,7 +164,7 @@ Result<void> Store::prepare(const std::string& subject) {
   XF_CHECK(follow_clock(database));
   XF_TRY(most, Statement::prepare(
                    database, "DELETE FROM uses WHERE rowid <= (SELECT max(rowid) FROM uses) - ?1"));
-  XF_CHECK(most.with(kMostUses).run());
+  XF_CHECK(most.with(std::int64_t{kMostUses}).run());
   XF_CHECK(transaction.commit());
   XF_TRY(bytes, integer_of(database, "SELECT coalesce(sum(length(line)), 0) FROM events"));
   event_bytes_ = bytes;
@@ -329,15 +315,19 @@ Result<void> Store::forget_old_events() {
   return {};
 }
 
-Result<std::vector<std::string>> Store::last_events(std::int64_t most) const {
-  return last_events_of(database_.get(), most);
-}
-
 Result<std::vector<std::string>> read_last_events(const std::string& path, std::int64_t most) {
-  XF_TRY(database, open_database(path, SQLITE_OPEN_READONLY));
-  const auto lines = last_events_of(database, most);
-  sqlite3_close_v2(database);
-  return lines;
+  XF_TRY(opened, open_database(path, SQLITE_OPEN_READONLY));
+  const std::unique_ptr<sqlite3, decltype(&sqlite3_close_v2)> database(opened, &sqlite3_close_v2);
+  XF_TRY(statement, Statement::prepare(opened,
+                                       "SELECT line FROM (SELECT id, line FROM events ORDER BY id "
+                                       "DESC LIMIT ?1) ORDER BY id"));
+  statement.with(most);
+  std::vector<std::string> lines;
+  while (true) {
+    XF_TRY(has_row, statement.step());
+    if (!has_row) return lines;
+    lines.push_back(statement.text(0));
+  }
 }
 
 }  // namespace xfilter::store

@@ -26,7 +26,7 @@ struct sqlite3;
 namespace xfilter::store {
 
 inline constexpr std::int64_t kMostChanges = 10'000;
-inline constexpr std::int64_t kMostUses = 300'000;
+inline constexpr std::size_t kMostUses = 300'000;
 
 struct Entry {
   std::int64_t id = 0;  // the caller's; the same text that comes back keeps its id
@@ -85,7 +85,6 @@ class Store {
   Result<void> save_uses(std::span<const Use> uses);
 
   Result<void> add_events(std::span<const std::string> lines);
-  Result<std::vector<std::string>> last_events(std::int64_t most) const;  // the oldest first
 
  private:
   struct Close {
@@ -104,7 +103,7 @@ class Store {
   std::int64_t event_bytes_ = 0;
 };
 
-// Reads a store's events without disturbing its owner.
+// Reads a store's events, the oldest first, without disturbing its owner.
 Result<std::vector<std::string>> read_last_events(const std::string& path, std::int64_t most);
 
 }  // namespace xfilter::store

@@ -50,3 +50,13 @@ def guest(request, network):
 def sink(network):
     with Sink(network) as running:
         yield running
+
+
+@pytest.fixture
+def streams(guest, sink):
+    """The sink of alice and mallory, who send datagrams to the same port, all the time."""
+    for user in ("alice", "mallory"):
+        guest.start(f"streamer {sink.network.server4} 9000 {user}", user)
+    sink.wait(lambda arrived: sink.count("alice") > 20 and sink.count("mallory") > 20)
+    yield sink
+    guest.run("killall streamer", check=False)

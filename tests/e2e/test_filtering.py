@@ -5,8 +5,6 @@ import os
 import signal
 import time
 
-import pytest
-
 from lab import process, xfilter
 from lab.network import Network
 from lab.sink import Sink
@@ -16,29 +14,12 @@ from lab.xfilter import Attached
 RULES = "drop udp dport 9000 uid 1001\ndefault allow\n"  # mallory
 
 
-@pytest.fixture
-def streams(guest, sink):
-    """alice and mallory send datagrams to the same port, all the time."""
-    server = sink.network.server4
-    for user in ("alice", "mallory"):
-        guest.start(f"streamer {server} 9000 {user}", user)
-    sink.wait(lambda arrived: sink.count("alice") > 20 and sink.count("mallory") > 20)
-    yield sink
-    guest.run("killall streamer", check=False)
-
-
-def grows(sink, name: str, seconds: float = 1.0) -> int:
-    before = sink.count(name)
-    time.sleep(seconds)
-    return sink.count(name) - before
-
-
 def test_only_the_named_user_is_dropped_in_flows_already_open(guest, streams):
     with Attached(guest.pid, RULES):
         time.sleep(0.3)
-        assert grows(streams, "mallory", 2) == 0
-        assert grows(streams, "alice") > 50
-    assert grows(streams, "mallory") > 50
+        assert streams.arriving("mallory", 2) == 0
+        assert streams.arriving("alice", 1) > 50
+    assert streams.arriving("mallory", 1) > 50
 
 
 def test_detaching_leaves_no_trace(guest, network):
@@ -55,11 +36,11 @@ def test_a_killed_agent_leaves_drops_in_force_and_all_else_flowing_and_is_replac
         agent = attached.agent
         os.kill(agent, signal.SIGKILL)
         mallory = streams.count("mallory")
-        assert grows(streams, "alice") > 50
+        assert streams.arriving("alice", 1) > 50
         attached.wait_for_log("filters again")
         assert attached.agent != agent
-        assert grows(streams, "mallory", 2) == 0 and streams.count("mallory") == mallory
-        assert grows(streams, "alice") > 50
+        assert streams.arriving("mallory", 2) == 0 and streams.count("mallory") == mallory
+        assert streams.arriving("alice", 1) > 50
 
 
 def test_a_killed_opener_leaves_drops_in_force_until_the_next_attach_takes_over(guest, streams, network):
@@ -69,15 +50,15 @@ def test_a_killed_opener_leaves_drops_in_force_until_the_next_attach_takes_over(
         attached.process.kill()
         attached.process.wait()
     mallory = streams.count("mallory")
-    assert grows(streams, "alice", 7) > 350  # longer than any verdict is trusted
+    assert streams.arriving("alice", 7) > 350  # longer than any verdict is trusted
     assert streams.count("mallory") == mallory
     assert not process.is_alive(agent)
     with Attached(guest.pid, RULES) as successor:
         assert "taken over" in successor.log()
-        assert grows(streams, "mallory", 2) == 0 and streams.count("mallory") == mallory
-        assert grows(streams, "alice") > 50
+        assert streams.arriving("mallory", 2) == 0 and streams.count("mallory") == mallory
+        assert streams.arriving("alice", 1) > 50
         assert successor.detach() == 0
-    assert grows(streams, "mallory") > 50
+    assert streams.arriving("mallory", 1) > 50
     assert "xf_" not in network.host_state() and "clsact" not in network.host_state()
 
 
@@ -86,11 +67,11 @@ def test_sigterm_stops_and_keeps_drops_in_force(guest, streams):
         time.sleep(0.3)
         attached.process.send_signal(signal.SIGTERM)
         assert attached.process.wait(10) == 0
-    assert grows(streams, "mallory", 2) == 0
-    assert grows(streams, "alice") > 50
+    assert streams.arriving("mallory", 2) == 0
+    assert streams.arriving("alice", 1) > 50
     with Attached(guest.pid, RULES):
         pass
-    assert grows(streams, "mallory") > 50
+    assert streams.arriving("mallory", 1) > 50
 
 
 def test_a_second_attach_is_refused_and_the_first_goes_on(guest, streams, tmp_path):
@@ -102,7 +83,7 @@ def test_a_second_attach_is_refused_and_the_first_goes_on(guest, streams, tmp_pa
         assert "another xfilter is attached" in second.stderr
         for_one = xfilter.call(*attach, *xfilter.state_in(first.folder))
         assert for_one.returncode == 1 and "is in use by another xfilter" in for_one.stderr
-        assert grows(streams, "mallory") == 0
+        assert streams.arriving("mallory", 1) == 0
 
 
 def test_a_guest_that_reboots_is_found_again_and_no_stale_verdict_is_used():

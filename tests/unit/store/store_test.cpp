@@ -189,15 +189,14 @@ TEST_F(StoreTest, EventsAreBoundedBySizeAndByAge) {
   auto store = open({std::chrono::hours(1), 100'000}).value();
   const std::vector<std::string> lines(100, std::string(100, 'e'));
   for (int i = 0; i < 30; ++i) ASSERT_TRUE(store.add_events(lines));
-  const auto kept = store.last_events(100'000).value().size();
+  const auto kept = read_last_events(path_, 100'000).value().size();
   EXPECT_LE(kept, 1'000u);
   EXPECT_GE(kept, 500u);
   ASSERT_TRUE(store.add_events(std::vector<std::string>{"the last"}));
-  EXPECT_EQ(store.last_events(1).value().front(), "the last");
   EXPECT_EQ(read_last_events(path_, 1).value().front(), "the last");
   run_sql("UPDATE events SET time = time - 4000 WHERE line != 'the last'");
   ASSERT_TRUE(store.add_events(std::vector<std::string>{"new"}));
-  EXPECT_THAT(store.last_events(10).value(), ElementsAre("the last", "new"));
+  EXPECT_THAT(read_last_events(path_, 10).value(), ElementsAre("the last", "new"));
 }
 
 TEST_F(StoreTest, AFullDiskRefusesChangesAndLosesNone) {
