@@ -66,10 +66,9 @@ class Opener {
   Opener(const Opener&) = delete;
   Opener& operator=(const Opener&) = delete;
 
-  Result<void> run() {
+  Result<void> run(std::vector<datapath::Netdev> netdevs) {
     XF_TRY(signals, block_signals());
     signals_ = std::move(signals);
-    XF_TRY(netdevs, datapath::find_netdevs(options_.vmm, options_.netdevs));
     XF_CHECK(start_agent());
     auto attached = attach(netdevs);
     if (attached) {
@@ -348,12 +347,14 @@ class Opener {
 Result<void> run_opener(AttachOptions options) {
   Fd vmm(static_cast<int>(::syscall(SYS_pidfd_open, options.vmm, 0)));
   if (!vmm.is_open()) return fail(Errc::vmm_not_recognised, "there is no process {}", options.vmm);
+  // Nothing is made on disk for a VM that cannot be filtered.
+  XF_TRY(netdevs, datapath::find_netdevs(options.vmm, options.netdevs));
   XF_TRY(store, store::Store::open(options.store, options.store_subject, options.limits));
   XF_TRY(events, EventLog::open(options.events));
   XF_TRY(listening, control::listen_at(options.control_socket));
   return Opener(std::move(options), std::move(vmm), std::move(store), std::move(events),
                 std::move(listening))
-      .run();
+      .run(std::move(netdevs));
 }
 
 }  // namespace xfilter::engine

@@ -25,6 +25,8 @@ def rules(tmp_path):
 def fails_with(*arguments: str) -> str:
     with tempfile.TemporaryDirectory(prefix=scratch.prefix("bad")) as folder:
         done = xfilter.call(*arguments, *(xfilter.state_in(folder) if arguments[0] == "attach" else []))
+        if "--wait" not in arguments:
+            assert os.listdir(folder) == []  # nothing was made for what cannot be filtered
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout == ""
     return done.stderr
